@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Abstraction layer: packets.
+//!
+//! C header: `include/linux/skbuff.h`.
+
+use crate::abstractions::netfilter::conntrack::Conntrack;
+use crate::bindings;
+use core::mem::MaybeUninit;
+use kernel::error::to_result;
+use kernel::types::Opaque;
+
+/// A packet that a hook looks at, and owns while it does.
+///
+/// Wraps `struct sk_buff`.
+#[repr(transparent)]
+pub(crate) struct SkBuff(Opaque<bindings::sk_buff>);
+
+impl SkBuff {
+    /// Makes a reference of the pointer that a hook is given.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be a packet that nobody else uses for `'a`.
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::sk_buff) -> &'a mut Self {
+        // SAFETY: The caller's guarantee. CAST: `SkBuff` is a transparent wrapper.
+        unsafe { &mut *ptr.cast() }
+    }
+
+    /// The bytes from `data` on that lie in one piece. The rest, if any, lies in pages.
+    #[inline]
+    fn linear(&self) -> &[u8] {
+        let skb = self.0.get();
+        // SAFETY: The packet is valid; these fields are set for as long as it is.
+        let (data, len, paged) = unsafe { ((*skb).data, (*skb).len, (*skb).data_len) };
+        // `len` counts the paged bytes too (C: `skb_headlen()`). CAST: widening.
+        let headlen = len.wrapping_sub(paged) as usize;
+        // SAFETY: `headlen` bytes lie at `data`, and stay while the packet is borrowed.
+        unsafe { core::slice::from_raw_parts(data, headlen) }
+    }
+
+    /// `N` bytes from `offset` on, counted from `data`: where the network header begins, in the
+    /// hooks of IPv4. `None` when the packet is shorter.
+    ///
+    /// Reads them out of pages when they aren't in the linear part (C: `skb_header_pointer()`).
+    #[inline]
+    pub(crate) fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        match self
+            .linear()
+            .get(offset..)
+            .and_then(|rest| rest.first_chunk())
+        {
+            Some(bytes) => Some(*bytes),
+            None => self.read_paged(offset),
+        }
+    }
+
+    #[cold]
+    fn read_paged<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let offset = i32::try_from(offset).ok()?;
+        let len = i32::try_from(N).ok()?;
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+        // SAFETY: There is room for `len` bytes; `skb_copy_bits()` checks the packet's own bounds.
+        to_result(unsafe {
+            bindings::skb_copy_bits(self.0.get(), offset, bytes.as_mut_ptr().cast(), len)
+        })
+        .ok()?;
+        // SAFETY: `skb_copy_bits()` succeeded, so all of it is written.
+        Some(unsafe { bytes.assume_init() })
+    }
+
+    /// `len` bytes from the network header on, to be written to; `None` when the packet is shorter
+    /// or no memory is left for a copy of its own.
+    pub(crate) fn network_header_mut(&mut self, len: u32) -> Option<&mut [u8]> {
+        // SAFETY: The packet is valid.
+        let offset = u32::try_from(unsafe { bindings::skb_network_offset(self.0.get()) }).ok()?;
+        let end = offset.checked_add(len)?;
+        // SAFETY: The packet is ours alone, and nothing borrowed of it lives on: this takes `&mut`.
+        to_result(unsafe { bindings::skb_ensure_writable(self.0.get(), end) }).ok()?;
+        // SAFETY: `skb_ensure_writable()` made that many bytes linear and unshared.
+        let data = unsafe { (*self.0.get()).data };
+        // SAFETY: As above. CAST: widening, both.
+        Some(unsafe { core::slice::from_raw_parts_mut(data.add(offset as usize), len as usize) })
+    }
+
+    /// The bytes from the network header on that lie in the linear part.
+    pub(crate) fn network_header(&self) -> &[u8] {
+        // SAFETY: The packet is valid.
+        let offset = unsafe { bindings::skb_network_offset(self.0.get()) };
+        usize::try_from(offset)
+            .ok()
+            .and_then(|offset| self.linear().get(offset..))
+            .unwrap_or_default()
+    }
+
+    /// Makes the packet one for this host, whatever hardware address it came to: TCP takes no
+    /// other.
+    #[inline]
+    pub(crate) fn set_for_host(&mut self) {
+        // SAFETY: The packet is ours alone.
+        unsafe { bindings::skb_set_host(self.0.get()) };
+    }
+
+    /// What connection tracking knows of the packet.
+    #[inline]
+    pub(crate) fn conntrack(&self) -> Conntrack<'_> {
+        // SAFETY: The packet is valid, and holds a reference on what the word points to.
+        unsafe { Conntrack::from_word((*self.0.get())._nfct) }
+    }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Abstraction layer: files and directories in a namespace's `/proc/net`.
+//!
+//! C headers: `include/linux/proc_fs.h`, `include/linux/seq_file.h`.
+
+use crate::abstractions::net::Net;
+use crate::abstractions::rcu::RcuArc;
+use crate::bindings;
+use core::ffi::CStr;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use kernel::error::from_result;
+use kernel::ffi::c_char;
+use kernel::ffi::c_int;
+use kernel::ffi::c_void;
+use kernel::prelude::*;
+use kernel::seq_file::SeqFile;
+use kernel::uaccess::UserPtr;
+use kernel::uaccess::UserSlice;
+use kernel::uaccess::UserSliceReader;
+
+/// What a file does.
+pub(crate) trait File: Send + Sync + 'static {
+    /// Prints the whole text. However it is read, in whichever pieces, a reader sees one text until
+    /// it seeks back.
+    fn show(&self, out: &SeqFile);
+
+    /// Takes one write, whole: its length is never 0 bytes "so far". Where in the file it was meant
+    /// for is not known.
+    fn write(&self, line: UserSliceReader) -> Result;
+}
+
+/// An entry in `/proc`. Goes with all below it when dropped, which waits for reads and writes that
+/// are going on: so it must not be dropped under a lock that those take.
+struct Entry(NonNull<bindings::proc_dir_entry>);
+
+// SAFETY: procfs locks by itself.
+unsafe impl Send for Entry {}
+// SAFETY: As above.
+unsafe impl Sync for Entry {}
+
+impl Entry {
+    /// Gives the entry to root of the user namespace that the network namespace belongs to. `false`
+    /// when that namespace has no root (yet): its map of users is not written.
+    fn give_to_root_of(&self, net: &Net) -> bool {
+        // SAFETY: A network namespace holds a reference on its user namespace.
+        let (uid, gid) = unsafe {
+            let owner = bindings::net_user_ns(net.as_ptr());
+            (bindings::make_kuid(owner, 0), bindings::make_kgid(owner, 0))
+        };
+        // C: `uid_valid()`, `gid_valid()`.
+        let mapped = uid.val != u32::MAX && gid.val != u32::MAX;
+        if mapped {
+            // SAFETY: The entry is ours.
+            unsafe { bindings::proc_set_user(self.0.as_ptr(), uid, gid) };
+        }
+        mapped
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // SAFETY: The entry is ours, and this is the only time that it is removed.
+        unsafe { bindings::proc_remove(self.0.as_ptr()) };
+    }
+}
+
+/// A directory in a namespace's `/proc/net`. Removed when dropped.
+pub(crate) struct Dir {
+    entry: Entry,
+    owned: bool,
+}
+
+impl Dir {
+    /// Makes the directory.
+    pub(crate) fn new(net: &Net, name: &CStr) -> Result<Self> {
+        // SAFETY: The namespace is alive, so is its `/proc/net`; the name ends with a NUL.
+        let entry =
+            unsafe { bindings::proc_mkdir(name.as_char_ptr(), bindings::net_proc(net.as_ptr())) };
+        let entry = Entry(NonNull::new(entry).ok_or(ENOMEM)?);
+        let owned = entry.give_to_root_of(net);
+        Ok(Self { entry, owned })
+    }
+
+    /// Makes a file below the directory. Both belong to root of the namespace's owner; where that has
+    /// come to be only after the directory was made, the directory is given to it now.
+    pub(crate) fn create<T: File>(
+        &mut self,
+        net: &Net,
+        name: &CStr,
+        mode: u16,
+        data: RcuArc<T>,
+    ) -> Result<Registration<T>> {
+        if !self.owned {
+            self.owned = self.entry.give_to_root_of(net);
+        }
+        let pointer: *const T = &*data;
+        // SAFETY: The directory is there, the name ends with a NUL, the operations are static, and
+        // the data stay for as long as the file does: `Registration` holds a reference.
+        let entry = unsafe {
+            bindings::proc_create_data(
+                name.as_char_ptr(),
+                mode,
+                self.entry.0.as_ptr(),
+                Adapter::<T>::OPS,
+                pointer.cast_mut().cast(),
+            )
+        };
+        let entry = Entry(NonNull::new(entry).ok_or(ENOMEM)?);
+        entry.give_to_root_of(net);
+        Ok(Registration {
+            _entry: entry,
+            _data: data,
+        })
+    }
+}
+
+/// A file that is there. Removed when dropped; who has it open finds it dead.
+pub(crate) struct Registration<T: File> {
+    // Dropped before the data: fields go in order.
+    _entry: Entry,
+    _data: RcuArc<T>,
+}
+
+struct Adapter<T: File>(PhantomData<T>);
+
+impl<T: File> Adapter<T> {
+    const OPS: &'static bindings::proc_ops = &bindings::proc_ops {
+        proc_open: Some(Self::open_callback),
+        proc_read: Some(bindings::seq_read),
+        proc_write: Some(Self::write_callback),
+        proc_lseek: Some(bindings::seq_lseek),
+        proc_release: Some(bindings::single_release),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// To be called as `proc_ops::proc_open` only.
+    unsafe extern "C" fn open_callback(
+        inode: *mut bindings::inode,
+        file: *mut bindings::file,
+    ) -> c_int {
+        // SAFETY: procfs passes a file being opened, and its inode; the data are what `create` gave.
+        unsafe { bindings::single_open(file, Some(Self::show_callback), bindings::pde_data(inode)) }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by `seq_file`, for a file that `open_callback` opened, only.
+    unsafe extern "C" fn show_callback(m: *mut bindings::seq_file, _: *mut c_void) -> c_int {
+        // SAFETY: `single_open()` keeps the data in `private`; they stay while a read goes on, as
+        // `Registration` waits for it.
+        let data = unsafe { &*(*m).private.cast_const().cast::<T>() };
+        // SAFETY: `seq_file` passes a struct that nobody else uses in the call.
+        data.show(unsafe { SeqFile::from_raw(m) });
+        0
+    }
+
+    /// # Safety
+    ///
+    /// To be called as `proc_ops::proc_write` only.
+    unsafe extern "C" fn write_callback(
+        file: *mut bindings::file,
+        buf: *const c_char,
+        count: usize,
+        _offset: *mut bindings::loff_t,
+    ) -> isize {
+        from_result(|| {
+            // SAFETY: procfs passes an open file of ours, whose data stay while a write goes on, as
+            // `Registration` waits for it.
+            let data = unsafe {
+                let inode = bindings::file_inode(file);
+                &*bindings::pde_data(inode).cast_const().cast::<T>()
+            };
+            let line = UserSlice::new(UserPtr::from_ptr(buf.cast_mut().cast()), count).reader();
+            data.write(line)?;
+            Ok(isize::try_from(count)?)
+        })
+    }
+}

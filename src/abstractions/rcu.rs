@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Abstraction layer: objects that RCU readers may still see after their owners let go.
+//!
+//! C headers: `include/linux/rcupdate.h`, `include/linux/xarray.h`.
+
+use crate::bindings;
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use kernel::alloc::Flags;
+use kernel::error::to_result;
+use kernel::prelude::*;
+use kernel::sync::atomic::ordering::Full;
+use kernel::sync::atomic::ordering::Relaxed;
+use kernel::sync::atomic::Atomic;
+use kernel::sync::rcu;
+use kernel::types::Opaque;
+
+#[repr(C)]
+#[pin_data]
+struct Inner<T> {
+    head: Opaque<bindings::callback_head>,
+    refs: Atomic<i64>,
+    #[pin]
+    value: T,
+}
+
+/// A counted reference, like [`kernel::sync::Arc`], to a value that is freed a grace period after the
+/// last reference went.
+///
+/// Whoever found the value inside an RCU read-side section may thus use it until the section ends.
+///
+/// # Invariants
+///
+/// `ptr` is an `Inner` whose count includes this reference.
+pub(crate) struct RcuArc<T> {
+    ptr: NonNull<Inner<T>>,
+    _own: PhantomData<Inner<T>>,
+}
+
+// SAFETY: References travel between threads as those of `Arc` do; the value is shared, and dropped
+// by whatever thread runs RCU callbacks.
+unsafe impl<T: Send + Sync> Send for RcuArc<T> {}
+// SAFETY: As above.
+unsafe impl<T: Send + Sync> Sync for RcuArc<T> {}
+
+// Moving a reference does not move the value.
+impl<T> Unpin for RcuArc<T> {}
+
+impl<T> RcuArc<T> {
+    /// Allocates the value and initialises it in place.
+    ///
+    /// The value is dropped in softirq context, so its `drop` must not sleep.
+    pub(crate) fn pin_init<E>(value: impl PinInit<T, E>, flags: Flags) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let inner = KBox::try_pin_init(
+            try_pin_init!(Inner {
+                head: Opaque::zeroed(),
+                refs: Atomic::new(1),
+                value <- value,
+            }? Error),
+            flags,
+        )?;
+        // SAFETY: The value stays where it is until `free` takes it back as a pinned box.
+        let raw = KBox::into_raw(unsafe { Pin::into_inner_unchecked(inner) });
+        // SAFETY: A box is never null.
+        let ptr = unsafe { NonNull::new_unchecked(raw) };
+        // INVARIANT: The count is 1, for this reference.
+        Ok(Self {
+            ptr,
+            _own: PhantomData,
+        })
+    }
+
+    fn inner(&self) -> &Inner<T> {
+        // SAFETY: By the type invariant there is an `Inner` for as long as `self`.
+        unsafe { self.ptr.as_ref() }
+    }
+
+    /// Gives the reference away as a pointer to the value; [`RcuArc::from_raw`] takes it back.
+    pub(super) fn into_raw(self) -> *const T {
+        let value: *const T = &self.inner().value;
+        core::mem::forget(self);
+        value
+    }
+
+    /// Takes back what [`RcuArc::into_raw`] gave.
+    ///
+    /// # Safety
+    ///
+    /// `value` must come from `into_raw`, and be taken back once.
+    pub(super) unsafe fn from_raw(value: *const T) -> Self {
+        // SAFETY: `value` is the field of an `Inner`, by the caller's guarantee.
+        let inner = unsafe { kernel::container_of!(value.cast_mut(), Inner<T>, value) };
+        // INVARIANT: The count that `into_raw` left behind becomes this reference's.
+        Self {
+            // SAFETY: An address within an allocation is not null.
+            ptr: unsafe { NonNull::new_unchecked(inner) },
+            _own: PhantomData,
+        }
+    }
+
+    /// A reference of its own to a value seen in a read-side section; `None` when its last
+    /// reference has gone.
+    ///
+    /// # Safety
+    ///
+    /// `value` must be what a [`RcuArc::into_raw`] gave, seen by `guard`'s section where it is
+    /// published.
+    pub(super) unsafe fn try_get(value: *const T, _guard: &rcu::Guard) -> Option<Self> {
+        // SAFETY: `value` is the field of an `Inner`, by the caller's guarantee.
+        let inner = unsafe { kernel::container_of!(value.cast_mut(), Inner<T>, value) };
+        // SAFETY: Not freed before the read-side section ends, whatever its count.
+        let refs = unsafe { &(*inner).refs };
+        let mut seen = refs.load(Relaxed);
+        while seen > 0 {
+            match refs.cmpxchg(seen, seen.wrapping_add(1), Full) {
+                // INVARIANT: The count was raised, from a number that was not 0.
+                Ok(_) => {
+                    return Some(Self {
+                        // SAFETY: An address within an allocation is not null.
+                        ptr: unsafe { NonNull::new_unchecked(inner) },
+                        _own: PhantomData,
+                    });
+                }
+                Err(now) => seen = now,
+            }
+        }
+        None
+    }
+
+    /// The callback of `call_rcu()`.
+    ///
+    /// # Safety
+    ///
+    /// `head` must be that of an `Inner<T>` whose last reference went a grace period ago.
+    unsafe extern "C" fn free(head: *mut bindings::callback_head) {
+        // SAFETY: `head` is the first field of an `Inner<T>` that `pin_init` allocated as a box and
+        // that nobody refers to any more.
+        let inner = unsafe { KBox::from_raw(head.cast::<Inner<T>>()) };
+        drop(Box::into_pin(inner));
+    }
+}
+
+impl<T> Clone for RcuArc<T> {
+    fn clone(&self) -> Self {
+        self.inner().refs.fetch_add(1, Relaxed);
+        // INVARIANT: The count was raised, for this reference.
+        Self {
+            ptr: self.ptr,
+            _own: PhantomData,
+        }
+    }
+}
+
+impl<T> Deref for RcuArc<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: By the type invariant there is an `Inner` for as long as `self`.
+        unsafe { &self.ptr.as_ref().value }
+    }
+}
+
+impl<T> Drop for RcuArc<T> {
+    fn drop(&mut self) {
+        if self.inner().refs.fetch_sub(1, Full) == 1 {
+            let head = self.inner().head.get();
+            // SAFETY: This was the last reference, so the head is queued once; `free` is of the type
+            // that `head` is in. `Barrier` keeps this code in memory until it has run.
+            unsafe { bindings::call_rcu(head, Some(Self::free)) };
+        }
+    }
+}
+
+/// Waits, when dropped, until every [`RcuArc`] that has no reference left is freed.
+///
+/// A module that uses them holds it as the last field of its own: the callbacks are its code.
+pub(crate) struct Barrier;
+
+impl Drop for Barrier {
+    fn drop(&mut self) {
+        // A value may itself hold the last reference to another one, so there is one round for each
+        // level of ownership; there are two.
+        for _ in 0..2 {
+            // SAFETY: Module unload may sleep.
+            unsafe { bindings::rcu_barrier() };
+        }
+    }
+}
+
+/// A map from 32-bit keys to shared values, read under RCU alone, in constant time.
+///
+/// # Invariants
+///
+/// Every entry comes from [`RcuArc::into_raw`].
+#[pin_data(PinnedDrop)]
+pub(crate) struct RcuMap<T: Send + Sync> {
+    #[pin]
+    xa: Opaque<bindings::xarray>,
+    _own: PhantomData<RcuArc<T>>,
+}
+
+// SAFETY: An XArray serialises its writers, and its readers are RCU's.
+unsafe impl<T: Send + Sync> Send for RcuMap<T> {}
+// SAFETY: As above.
+unsafe impl<T: Send + Sync> Sync for RcuMap<T> {}
+
+impl<T: Send + Sync> RcuMap<T> {
+    /// An empty map.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: `xa` is memory for an XArray that nobody uses yet.
+            xa <- Opaque::ffi_init(|xa| unsafe { bindings::xa_init_account(xa) }),
+            _own: PhantomData,
+        })
+    }
+
+    /// The value of a key, for as long as the read-side section lasts.
+    #[inline]
+    pub(crate) fn get<'a>(&'a self, key: u32, _guard: &'a rcu::Guard) -> Option<&'a T> {
+        // SAFETY: The XArray is initialised; `xa_load()` needs the read-side section at most.
+        let value = unsafe { bindings::xa_load(self.xa.get(), index(key)) };
+        // SAFETY: By the type invariant a pointer to a `T`, which is freed a grace period after it
+        // has left the map at the soonest.
+        unsafe { value.cast_const().cast::<T>().as_ref() }
+    }
+
+    /// Publishes a value under a key that has none.
+    ///
+    /// What memory that takes is charged to whoever asks.
+    pub(crate) fn insert(&self, key: u32, value: RcuArc<T>) -> Result {
+        let raw = value.into_raw();
+        // SAFETY: The XArray is initialised; a pointer to a `T` in an `Inner` is aligned to 4 at the
+        // least. INVARIANT: The entry is `into_raw`'s.
+        let old = unsafe {
+            bindings::xa_store(
+                self.xa.get(),
+                index(key),
+                raw.cast_mut().cast(),
+                bindings::GFP_KERNEL_ACCOUNT,
+            )
+        };
+        // SAFETY: Reads the pointer's value only.
+        to_result(unsafe { bindings::xa_err(old) }).inspect_err(|_| {
+            // SAFETY: Not stored, so the reference is still ours.
+            drop(unsafe { RcuArc::from_raw(raw) });
+        })?;
+        if let Some(old) = NonNull::new(old) {
+            // SAFETY: By the type invariant; it was replaced, and is nobody else's.
+            drop(unsafe { RcuArc::<T>::from_raw(old.as_ptr().cast_const().cast()) });
+        }
+        Ok(())
+    }
+
+    /// Takes a key's value out, if there is one.
+    pub(crate) fn remove(&self, key: u32) -> Option<RcuArc<T>> {
+        // SAFETY: The XArray is initialised.
+        let old = unsafe { bindings::xa_erase(self.xa.get(), index(key)) };
+        // SAFETY: By the type invariant; it was taken out, so the reference is ours.
+        NonNull::new(old).map(|old| unsafe { RcuArc::from_raw(old.as_ptr().cast_const().cast()) })
+    }
+}
+
+/// CAST: The index of an XArray is as wide as a pointer, which is 32 bits at the least.
+fn index(key: u32) -> kernel::ffi::c_ulong {
+    key as kernel::ffi::c_ulong
+}
+
+#[pinned_drop]
+impl<T: Send + Sync> PinnedDrop for RcuMap<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // Entries that are left are leaked rather than freed under a reader; users take theirs out.
+        // SAFETY: Nobody refers to the map any more.
+        unsafe { bindings::xa_destroy(self.xa.get()) };
+    }
+}

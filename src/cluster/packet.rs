@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Pure layer: what is read off an IPv4 packet before it is hashed.
+
+/// The length in bytes of an IPv4 header without options.
+pub const MIN_LEN: usize = 20;
+
+/// The protocol number of ICMP.
+pub const ICMP: u8 = 1;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const DCCP: u8 = 33;
+const ESP: u8 = 50;
+const AH: u8 = 51;
+const SCTP: u8 = 132;
+const UDP_LITE: u8 = 136;
+
+/// "More fragments", in the header's fragment word.
+const MORE_FRAGMENTS: u16 = 0x2000;
+
+/// The offset, in the header's fragment word.
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+
+/// The fields of an IPv4 header that decide where a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The source address, in host byte order: 192.0.2.1 is `0xc0000201`.
+    pub source: u32,
+    /// The number of the protocol carried.
+    pub protocol: u8,
+    /// Whether this is one piece of a datagram, be it the first.
+    pub fragment: bool,
+    /// Whether the data begin with the transport header: a whole datagram, or its first piece.
+    pub first_fragment_or_whole: bool,
+    /// The length of the header with its options, in bytes: 20 to 60.
+    pub len: usize,
+}
+
+impl Header {
+    /// Reads the fixed part of a header, as on the wire.
+    ///
+    /// `None` when it isn't IPv4 or claims to be shorter than it is.
+    #[inline]
+    pub const fn parse(bytes: &[u8; MIN_LEN]) -> Option<Self> {
+        let [version_ihl, _, _, _, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, ..] = *bytes;
+        let ihl = version_ihl & 0x0f;
+        if version_ihl >> 4 != 4 || ihl < 5 {
+            return None;
+        }
+        let fragment = u16::from_be_bytes([f0, f1]);
+        Some(Self {
+            source: u32::from_be_bytes([s0, s1, s2, s3]),
+            protocol,
+            fragment: fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0,
+            first_fragment_or_whole: fragment & FRAGMENT_OFFSET == 0,
+            // CAST: widening.
+            len: (ihl as usize) << 2,
+        })
+    }
+
+    /// Where the four port bytes stand, counted from the first byte of this header.
+    ///
+    /// `None` when the packet is hashed without ports: its protocol has none, or it is a fragment.
+    /// A first piece could tell its ports, but the pieces after it can't, and all have to go to one
+    /// node.
+    #[inline]
+    pub const fn ports_at(&self) -> Option<usize> {
+        if self.fragment {
+            return None;
+        }
+        match ports_offset(self.protocol) {
+            Some(offset) => Some(self.len.wrapping_add(offset)),
+            None => None,
+        }
+    }
+}
+
+/// Where the four bytes that are hashed as ports stand in a protocol's header, counted from its
+/// first byte; `None` for a protocol that has none.
+///
+/// Frozen, as `proto_ports_offset()` of the kernel's `in.h` had it when the hash was defined: ESP
+/// and AH give their SPI.
+#[inline]
+pub const fn ports_offset(protocol: u8) -> Option<usize> {
+    match protocol {
+        TCP | UDP | UDP_LITE | DCCP | SCTP | ESP => Some(0),
+        AH => Some(4),
+        _ => None,
+    }
+}
+
+/// Whether an ICMP message of this type reports an error about another packet.
+///
+/// Every node takes those: which node the packet in question came from can't be told by the hash of
+/// the router that complains.
+#[inline]
+pub const fn is_icmp_error(icmp_type: u8) -> bool {
+    const UNREACHABLE: u8 = 3;
+    const SOURCE_QUENCH: u8 = 4;
+    const REDIRECT: u8 = 5;
+    const TIME_EXCEEDED: u8 = 11;
+    const PARAMETER_PROBLEM: u8 = 12;
+
+    matches!(
+        icmp_type,
+        UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM
+    )
+}

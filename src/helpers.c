@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/* Static inlines, macros and fields that Rust can't reach by itself. No logic lives here. */
+
+#include <linux/fs.h>
+#include <linux/inetdevice.h>
+#include <linux/netdevice.h>
+#include <linux/proc_fs.h>
+#include <linux/skbuff.h>
+#include <linux/xarray.h>
+#include <net/ip_fib.h>
+#include <net/net_namespace.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/netns/generic.h>
+
+#include "helpers.h"
+
+void *rust_helper_net_generic(const struct net *net, unsigned int id)
+{
+	return net_generic(net, id);
+}
+
+struct proc_dir_entry *rust_helper_net_proc(const struct net *net)
+{
+	return net->proc_net;
+}
+
+struct user_namespace *rust_helper_net_user_ns(const struct net *net)
+{
+	return net->user_ns;
+}
+
+struct net *rust_helper_dev_net(const struct net_device *dev)
+{
+	return dev_net(dev);
+}
+
+void rust_helper_dev_put(struct net_device *dev)
+{
+	dev_put(dev);
+}
+
+int rust_helper_dev_ifindex(const struct net_device *dev)
+{
+	return READ_ONCE(dev->ifindex);
+}
+
+const char *rust_helper_dev_name(const struct net_device *dev)
+{
+	return dev->name;
+}
+
+unsigned char rust_helper_dev_addr_len(const struct net_device *dev)
+{
+	return dev->addr_len;
+}
+
+unsigned int rust_helper_dev_flags(const struct net_device *dev)
+{
+	return READ_ONCE(dev->flags);
+}
+
+struct net_device *rust_helper_first_net_device_rcu(struct net *net)
+{
+	return list_first_or_null_rcu(&net->dev_base_head, struct net_device, dev_list);
+}
+
+struct net_device *rust_helper_next_net_device_rcu(struct net_device *dev)
+{
+	return next_net_device_rcu(dev);
+}
+
+struct in_device *rust_helper_in_dev_get_rcu(const struct net_device *dev)
+{
+	return __in_dev_get_rcu(dev);
+}
+
+struct net_device *rust_helper_notifier_dev(const void *info)
+{
+	return netdev_notifier_info_to_dev(info);
+}
+
+int rust_helper_fib_lookup_daddr(struct net *net, __be32 daddr, struct fib_result *res)
+{
+	struct flowi4 fl4 = { .daddr = daddr, .flowi4_scope = RT_SCOPE_UNIVERSE };
+
+	return fib_lookup(net, &fl4, res, 0);
+}
+
+bool rust_helper_fib_has_gateway(const struct fib_result *res)
+{
+	return FIB_RES_NHC(*res)->nhc_gw_family;
+}
+
+struct net_device *rust_helper_fib_dev(const struct fib_result *res)
+{
+	return FIB_RES_DEV(*res);
+}
+
+void rust_helper_skb_set_host(struct sk_buff *skb)
+{
+	skb->pkt_type = PACKET_HOST;
+}
+
+int rust_helper_skb_network_offset(const struct sk_buff *skb)
+{
+	return skb_network_offset(skb);
+}
+
+bool rust_helper_nf_ct_is_template(const struct nf_conn *ct)
+{
+	return nf_ct_is_template(ct);
+}
+
+void rust_helper_nf_ct_set_mark(struct nf_conn *ct, u32 mark)
+{
+	WRITE_ONCE(ct->mark, mark);
+}
+
+struct inode *rust_helper_file_inode(const struct file *file)
+{
+	return file_inode(file);
+}
+
+void *rust_helper_pde_data(const struct inode *inode)
+{
+	return pde_data(inode);
+}
+
+void rust_helper_xa_init_account(struct xarray *xa)
+{
+	xa_init_flags(xa, XA_FLAGS_ACCOUNT);
+}
+
+int rust_helper_xa_err(void *entry)
+{
+	return xa_err(entry);
+}

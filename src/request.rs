@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a rule asks for, and whether that can make a VIP or join one.
+
+#![forbid(unsafe_code)]
+
+use crate::abstractions::net::netdev::Name;
+use crate::abstractions::net::netdev::NetDeviceRef;
+use crate::abstractions::net::route;
+use crate::abstractions::net::Net;
+use crate::cluster::arp::Mac;
+use crate::cluster::hash::Params;
+use crate::cluster::node::NodeSet;
+use crate::report::refuse;
+use crate::report::tell;
+use crate::vip::Vip;
+use core::fmt;
+use core::net::Ipv4Addr;
+use kernel::prelude::*;
+
+/// What a rule asks for, once it is seen to be one.
+pub(crate) struct Request {
+    /// The address.
+    pub(crate) vip: Ipv4Addr,
+    /// What the VIP is to be like, when the rule may make it (`--new`).
+    pub(crate) new: Option<NewVip>,
+    /// `-i`, or empty.
+    pub(crate) device: Name,
+    /// `! -i`.
+    pub(crate) device_inverted: bool,
+    /// `-i eth+`.
+    pub(crate) device_wildcard: bool,
+}
+
+/// What a `--new` rule says of the VIP.
+pub(crate) struct NewVip {
+    /// `--clustermac`.
+    pub(crate) mac: Mac,
+    /// `--hashmode`, `--hash-init`, `--total-nodes`.
+    pub(crate) params: Params,
+    /// `--local-node`.
+    pub(crate) nodes: NodeSet,
+}
+
+impl Request {
+    fn refuse(
+        &self,
+        errno: Error,
+        sentence: fmt::Arguments<'_>,
+        remedy: fmt::Arguments<'_>,
+    ) -> Error {
+        refuse(errno, self.vip, sentence, remedy)
+    }
+
+    /// What a new VIP is to be like and the device that it goes on, or why none can be made of this
+    /// rule.
+    pub(crate) fn make_new(&self, net: &Net) -> Result<(&NewVip, NetDeviceRef)> {
+        let new = self.new.as_ref().ok_or_else(|| {
+            self.refuse(
+                EINVAL,
+                format_args!("no config found for {:?}, need 'new'", self.vip),
+                format_args!("this is its first rule, give --new and all options with it"),
+            )
+        })?;
+        if !new.mac.is_multicast() {
+            return Err(self.refuse(
+                EINVAL,
+                format_args!("MAC {} is not multicast", new.mac),
+                format_args!("give --clustermac an odd first byte, like 01:00:5E:00:01:20"),
+            ));
+        }
+        Ok((new, self.device_for_new(net)?))
+    }
+
+    fn device_for_new(&self, net: &Net) -> Result<NetDeviceRef> {
+        let name = self.device;
+        if self.device_inverted {
+            return Err(self.refuse(
+                EINVAL,
+                format_args!("Please specify an interface name"),
+                format_args!("a new VIP needs one device, use -i DEVICE without !"),
+            ));
+        }
+        if self.device_wildcard {
+            return Err(self.refuse(
+                ENOENT,
+                format_args!("no such interface {}", Shown(&name)),
+                format_args!("a new VIP needs one device, give -i its whole name"),
+            ));
+        }
+        let name = if name.is_empty() {
+            route::device_for(net, self.vip).ok_or_else(|| {
+                self.refuse(
+                    EINVAL,
+                    format_args!("Please specify an interface name"),
+                    format_args!(
+                        "no device has the address and no route without a gateway leads to it, \
+                         add the address first or give -i DEVICE"
+                    ),
+                )
+            })?
+        } else {
+            name
+        };
+        let device = NetDeviceRef::by_name(net, &name).ok_or_else(|| {
+            self.refuse(
+                ENOENT,
+                format_args!("no such interface {}", Shown(&name)),
+                format_args!("see `ip link` for the devices of this network namespace"),
+            )
+        })?;
+        if device.name() != name {
+            return Err(self.refuse(
+                EINVAL,
+                format_args!("{} is an alternative name", Shown(&name)),
+                format_args!(
+                    "rules match a device's own name only, use -i {}",
+                    Shown(&device.name())
+                ),
+            ));
+        }
+        if !device.has_mac() {
+            return Err(self.refuse(
+                EINVAL,
+                format_args!("interface {} has no Ethernet address", Shown(&name)),
+                format_args!("a shared MAC needs a device with addresses of 6 bytes"),
+            ));
+        }
+        Ok(device)
+    }
+
+    /// Whether the rule can join `vip`, which is there already.
+    ///
+    /// Only the MAC has to agree, and only if the rule names one (D5). Other parameters are taken
+    /// and are not in force.
+    pub(crate) fn joins(&self, net: &Net, vip: &Vip) -> Result {
+        if let Some(new) = self.new.as_ref().filter(|new| new.mac != vip.mac) {
+            return Err(self.refuse(
+                EINVAL,
+                format_args!("clustermac {} differs", new.mac),
+                format_args!(
+                    "the cluster has {}, use that one or remove all of the VIP's rules first",
+                    vip.mac
+                ),
+            ));
+        }
+        if !self.device.is_empty() && !self.device_inverted && !self.device_wildcard {
+            let device = NetDeviceRef::by_name(net, &self.device).map(|device| device.name());
+            if let Some(name) = device.filter(|name| *name != self.device) {
+                tell(
+                    self.vip,
+                    format_args!("{} is an alternative name", Shown(&self.device)),
+                    format_args!("this rule matches nothing, use -i {}", Shown(&name)),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the rule says something that is not in force (D6).
+    pub(crate) fn differs(&self, vip: &Vip, device: &Name) -> bool {
+        let other_device = !self.device.is_empty() && self.device != *device;
+        self.new
+            .as_ref()
+            .is_some_and(|new| new.params != vip.params || other_device)
+    }
+
+    /// Says what is in force. `false` when it could not be said now.
+    pub(crate) fn tell_what_is_in_force(&self, vip: &Vip, device: &Name) -> bool {
+        tell(
+            self.vip,
+            format_args!("a further --new rule changes nothing"),
+            format_args!(
+                "in force are --total-nodes {} --hashmode {} --hash-init {} -i {}, \
+                 remove all of the VIP's rules first to change them",
+                vip.params.total,
+                vip.params.mode.name(),
+                vip.params.seed,
+                Shown(device)
+            ),
+        )
+    }
+}
+
+/// Brings the kernel's way of printing, which escapes, to core's, which everything here is put
+/// together with.
+pub(crate) struct Shown<'a>(pub(crate) &'a Name);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        kernel::fmt::Display::fmt(self.0, f)
+    }
+}
