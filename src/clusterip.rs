@@ -18,6 +18,7 @@ mod arp;
 mod bindings;
 /// What a cluster is, in values and bytes.
 pub mod cluster;
+mod devices;
 mod procfs;
 mod registry;
 mod report;
@@ -49,7 +50,7 @@ struct ClusterIp {
     #[pin]
     target: netfilter::target::Registration<target::ClusterIpTarget>,
     #[pin]
-    devices: netdev::Registration<registry::DeviceEvents>,
+    devices: netdev::Registration<devices::DeviceEvents>,
     #[pin]
     namespaces: pernet::Registration<registry::Namespace>,
     barrier: rcu::Barrier,

@@ -52,6 +52,15 @@ impl Request {
         refuse(errno, self.vip, sentence, remedy)
     }
 
+    /// Says that something failed which is no fault of the rule's.
+    pub(crate) fn cannot_make(&self, error: Error) -> Error {
+        self.refuse(
+            error,
+            format_args!("cannot set up the cluster: {error:?}"),
+            format_args!("nothing is left of it, free memory and add the rule again"),
+        )
+    }
+
     /// What a new VIP is to be like and the device that it goes on, or why none can be made of this
     /// rule.
     pub(crate) fn make_new(&self, net: &Net) -> Result<(&NewVip, NetDeviceRef)> {

@@ -58,16 +58,18 @@ impl Target for ClusterIpTarget {
             raw: param.is_raw_table(),
             namespace,
         };
-        prepare(param, &rule).map_err(|error| {
-            rule.namespace.leave(net, request.vip);
-            refuse(
-                error,
-                request.vip,
-                format_args!("cannot load conntrack support for proto=2"),
-                format_args!("see that the module nf_conntrack can be loaded, and memory is left"),
-            )
-        })?;
-        Ok(rule)
+        match prepare(param, &rule) {
+            Ok(()) => Ok(rule),
+            Err(error) => {
+                rule.namespace.leave(net, request.vip);
+                Err(refuse(
+                    error,
+                    request.vip,
+                    format_args!("cannot load conntrack support for proto=2"),
+                    format_args!("see that nf_conntrack can be loaded and that memory is left"),
+                ))
+            }
+        }
     }
 
     fn destroy(net: &Net, rule: Rule) {
