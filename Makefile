@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The doors. Everything behind them is in scripts/; the kernel's make reads Kbuild, not this file.
+# Parameters: SUITE KVER FLAVOUR (which kernel: see scripts/lab help), T (tests whose name contains it).
+
+MAKEFLAGS += --no-print-directory
+export SUITE KVER FLAVOUR ARCH T
+
+.PHONY: all demo test vm install help clean conformance ha bench torture deb matrix
+
+all:
+	@scripts/lab build
+
+demo:
+	@scripts/demo
+
+test:
+	@scripts/test
+
+vm:
+	@scripts/payload && scripts/lab vm
+
+install:
+	@scripts/install
+
+clean:
+	@scripts/lab clean
+
+conformance: what = comparing with the C original, case by case
+ha: what = a Pacemaker cluster in one guest
+bench: what = instructions per packet, ours beside the original
+torture: what = the debug kernel with KASAN and lockdep
+deb: what = a Debian package
+matrix: what = all supported kernels in one run
+conformance ha bench torture deb matrix:
+	@echo "not there yet: $(what)" >&2; exit 2
+
+help:
+	@echo 'make           build ipt_CLUSTERIP.ko for a stock Debian kernel (in build/module)'
+	@echo 'make demo      three nodes and a client in a guest: the cluster answers, a node dies, its share moves'
+	@echo 'make test      host tests, style gates, tests in the guest; T=name runs those guest tests only'
+	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
+	@echo 'make install   install the module for the running kernel'
+	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
+	@echo 'make help      this'
+	@echo
+	@echo 'Another kernel: make SUITE=sid demo, make KVER=7.2.9 test. More: scripts/lab help'
+	@echo 'Not there yet: conformance ha bench torture deb matrix'

@@ -1,0 +1,152 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Parameters, messages, timing, and the cache that every slow stage lives in.
+
+export SUITE=${SUITE:-trixie-backports}
+export KVER=${KVER:-}
+export FLAVOUR=${FLAVOUR:-amd64}
+export ARCH=${ARCH:-amd64}
+
+MIRROR=http://deb.debian.org/debian
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/clusterip
+JOBS=$(nproc)
+
+# Another kernel gets a lock file and a module directory of its own; the default ones have short names.
+VARIANT=
+if [ "$SUITE/$KVER/$FLAVOUR" != trixie-backports//amd64 ]; then
+	VARIANT=-$SUITE${KVER:+-$KVER}-$FLAVOUR
+	VARIANT=${VARIANT//[^A-Za-z0-9.+-]/_}
+fi
+LOCK=$BUILD/lab$VARIANT.lock
+# LAB_MODULE_DIR: a build of another kind (clippy, say) that must not disturb the ordinary one.
+MODULE_DIR=${LAB_MODULE_DIR:-$BUILD/module$VARIANT}
+LOGS=$BUILD/log
+
+case $SUITE in
+trixie-backports) BASE=trixie ;;
+experimental) BASE=sid ;;
+sid | forky) BASE=$SUITE ;;
+*) BASE= ;; # refused by host_check, with a remedy
+esac
+
+say() {
+	printf 'lab: %s\n' "$*" >&2
+}
+
+# die STEP CAUSE REMEDY
+die() {
+	{
+		printf 'lab: FAILED: %s\n' "$1"
+		printf 'lab:   cause:  %s\n' "$2"
+		printf 'lab:   remedy: %s\n' "$3"
+	} >&2
+	exit 2
+}
+
+# Keeps a line alive while a slow step runs: on a terminal every second, in a log every 20 s.
+ticker() {
+	local what=$1 estimate=$2 start=$SECONDS pause=20 never
+	[ ! -t 2 ] || pause=1
+	exec {never}<> <(:) # nothing is ever read from it: a pause without a process that could outlive us
+	while ! read -r -t $pause -u $never && kill -0 $$ 2>/dev/null; do
+		if [ -t 2 ]; then
+			printf '\rlab: %s: %d s of about %d s ' "$what" $((SECONDS - start)) "$estimate" >&2
+		else
+			say "$what: $((SECONDS - start)) s of about $estimate s"
+		fi
+	done
+}
+
+# slow WHAT SECONDS COMMAND...: one step; says what it does and how long it took, keeps its output in a log and
+# shows the log's end when it fails. Returns the command's status. COMMAND may be a function of the lab.
+slow() {
+	local what=$1 estimate=$2 start=$SECONDS log ticking rc=0
+	shift 2
+	mkdir -p "$LOGS"
+	log=$LOGS/$(tr -c 'A-Za-z0-9\n' - <<<"$what" | tr -s -).log
+	say "$what (about $estimate s) ..."
+	ticker "$what" "$estimate" </dev/null 9>&- &
+	ticking=$!
+	setpriv --pdeathsig KILL "$LAB_SELF" __stage "$@" >"$log" 2>&1 </dev/null 9>&- || rc=$?
+	kill $ticking 2>/dev/null || true
+	wait $ticking 2>/dev/null || true
+	[ ! -t 2 ] || printf '\r\033[K' >&2
+	if [ $rc -ne 0 ]; then
+		say "$what: failed after $((SECONDS - start)) s; the end of ${log#"$TREE"/}:"
+		tail -n 25 "$log" | sed 's/^/  | /' >&2
+		return $rc
+	fi
+	say "$what: done in $((SECONDS - start)) s"
+}
+
+# key WORDS...: a short name for a set of inputs; file contents are put in with $(<file).
+key() {
+	printf '%s\0' "$@" | sha256sum | cut -c1-16
+}
+
+# cached VAR NAME KEY WHAT SECONDS COMMAND...: sets VAR to the stage's directory in the cache. If it is not there,
+# COMMAND makes it in the directory given as its last argument, which is then moved in whole.
+cached() {
+	local -n result=$1
+	local dir=$CACHE/$2-$3 what=$4 estimate=$5 tmp rc=0
+	shift 5
+	# shellcheck disable=SC2034  # the caller's variable
+	result=$dir
+	if [ -d "$dir" ]; then
+		touch "$dir" # shows which stages are in use
+		return 0
+	fi
+	mkdir -p "$CACHE"
+	exec 9>"$CACHE/.lock" # closed for what is started meanwhile, so that the lock is this shell's alone
+	if ! flock -n 9; then
+		say "$what: waiting for another run that fills the cache"
+		flock 9
+	fi
+	if [ ! -d "$dir" ]; then
+		need_disk
+		rm -rf "$CACHE"/tmp.* # left by a run that was interrupted; the lock says that nobody uses it
+		tmp=$(mktemp -d "$CACHE/tmp.XXXXXX")
+		chmod 755 "$tmp"
+		slow "$what" "$estimate" "$@" "$tmp" || rc=$?
+		if [ $rc -ne 0 ]; then
+			rm -rf "$tmp"
+			die "$what" "see the lines above" "mend what they name and start again; nothing half-made was kept"
+		fi
+		mv "$tmp" "$dir"
+	fi
+	exec 9>&-
+}
+
+need_disk() {
+	local free need=3
+	compgen -G "$CACHE/kernel-*" >/dev/null || need=8
+	free=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }')
+	[ "$free" -ge $need ] || die "disk space" "$CACHE has $free GB free, the lab needs $need" \
+		"make room, or set XDG_CACHE_HOME to a directory with more"
+}
+
+lab_setup() {
+	local start=$SECONDS
+	host_check
+	versions_have
+	root_have
+	kernel_have
+	guest_have
+	accel_have
+	[ $((SECONDS - start)) -lt 5 ] || say "set-up complete in $((SECONDS - start)) s"
+}
+
+lab_update() {
+	host_check
+	rm -f "$LOCK"
+	versions_have
+	versions_show
+}
+
+lab_clean() {
+	rm -rf "$BUILD"
+	if [ "${1:-}" = --cache ]; then
+		rm -rf "$CACHE"
+	fi
+}

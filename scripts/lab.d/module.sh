@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Building ipt_CLUSTERIP.ko. Everything made goes to build/, the sources stay untouched.
+
+# module_build [VAR=VALUE...]: what is given goes to the kernel's make.
+module_build() {
+	local start=$SECONDS out=${MODULE_DIR#"$TREE"/}
+	[ -f "$TREE/Kbuild" ] || die "module" "there is no Kbuild file in the tree" "use a whole checkout"
+	# Make compares times, and another kernel's headers can be older than our objects.
+	if [ "$(cat "$MODULE_DIR/.kernel" 2>/dev/null)" != "$KERNEL_KEY" ]; then
+		rm -rf "$MODULE_DIR"
+	fi
+	mkdir -p "$MODULE_DIR"
+	echo "$KERNEL_KEY" >"$MODULE_DIR/.kernel"
+	build_root_run make -C /kernel M=/src MO="/src/$out" --no-print-directory \
+		CC="$(kernel_cc)" -j"$JOBS" "$@" modules || {
+		say "the module does not build"
+		return 1
+	}
+	say "$out/ipt_CLUSTERIP.ko is up to date ($((SECONDS - start)) s)"
+}
+
+# The guest finds the module by name, as on a real machine: modules.dep and its kin with our file in them. Made on the
+# host, for depmod is slow in the guest; kept in build/ under the module's own checksum.
+module_depmod() {
+	local ko=$1 sum dir
+	sum=$(key "$(sha256sum <"$ko")" "$IMAGE_DIR")
+	dir=$BUILD/depmod/$sum
+	if [ ! -d "$dir" ]; then
+		rm -rf "$BUILD/depmod"
+		local lib=$BUILD/depmod/tmp/usr/lib/modules/$RELEASE
+		mkdir -p "$lib/updates"
+		ln -s usr/lib "$BUILD/depmod/tmp/lib"
+		ln -s "$IMAGE_DIR/modules/usr/lib/modules/$RELEASE/kernel" "$lib/kernel"
+		cp "$IMAGE_DIR/modules/usr/lib/modules/$RELEASE"/modules.{order,builtin,builtin.modinfo} "$lib"
+		cp "$ko" "$lib/updates/ipt_CLUSTERIP.ko"
+		depmod -b "$BUILD/depmod/tmp" "$RELEASE"
+		rm "$lib/kernel" "$BUILD/depmod/tmp/lib"
+		mv "$BUILD/depmod/tmp" "$dir"
+	fi
+	DEPMOD_DIR=$dir
+}
