@@ -23,6 +23,8 @@ struct xarray;
 void *rust_helper_net_generic(const struct net *net, unsigned int id);
 struct proc_dir_entry *rust_helper_net_proc(const struct net *net);
 struct user_namespace *rust_helper_net_user_ns(const struct net *net);
+struct net *rust_helper_maybe_get_net(struct net *net);
+void rust_helper_put_net(struct net *net);
 
 /* net_device */
 struct net *rust_helper_dev_net(const struct net_device *dev);
@@ -37,7 +39,7 @@ struct in_device *rust_helper_in_dev_get_rcu(const struct net_device *dev);
 struct net_device *rust_helper_notifier_dev(const void *info);
 
 /* routing */
-int rust_helper_fib_lookup_daddr(struct net *net, __be32 daddr, struct fib_result *res);
+int rust_helper_fib_lookup_by(struct net *net, __be32 daddr, int oif, struct fib_result *res);
 bool rust_helper_fib_has_gateway(const struct fib_result *res);
 struct net_device *rust_helper_fib_dev(const struct fib_result *res);
 
@@ -51,6 +53,5 @@ void rust_helper_nf_ct_set_mark(struct nf_conn *ct, u32 mark);
 struct inode *rust_helper_file_inode(const struct file *file);
 void *rust_helper_pde_data(const struct inode *inode);
 void rust_helper_xa_init_account(struct xarray *xa);
-int rust_helper_xa_err(void *entry);
 
 #endif /* _CLUSTERIP_HELPERS_H */

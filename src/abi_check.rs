@@ -3,6 +3,8 @@
 //! The payload of a rule is the same thing in Rust, in `include/clusterip.h`, and in the kernel's own
 //! header for as long as it has one. Checked by the compiler.
 
+#![forbid(unsafe_code)]
+
 use crate::abstractions::netfilter::target::Record;
 use crate::bindings;
 use crate::cluster::abi::TargetInfo;

@@ -53,7 +53,8 @@ struct ClusterIp {
     devices: netdev::Registration<devices::DeviceEvents>,
     #[pin]
     namespaces: pernet::Registration<registry::Namespace>,
-    barrier: rcu::Barrier,
+    // A hook holds its namespace.
+    barrier: rcu::Barrier<2>,
 }
 
 impl kernel::InPlaceModule for ClusterIp {

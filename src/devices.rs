@@ -53,19 +53,19 @@ impl Devices {
     /// Makes a new VIP of its first rule and puts it on its device, in one step: a device that goes or
     /// gets another name meanwhile is heard of afterwards (D17).
     pub(crate) fn make(&self, net: &Net, request: &Request) -> Result<RcuArc<Vip>> {
-        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)
-            .map_err(|error| request.cannot_make(error))?;
-        let mut bindings = self.bindings.lock();
-        let (new, device) = request.make_new(net)?;
+        let failed = |error| request.cannot_make(error);
+        let new = request.new_vip()?;
+        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT).map_err(failed)?;
         let vip = Vip::new(request.vip, new.mac, new.params, new.nodes);
-        let vip = RcuArc::pin_init(vip, GFP_KERNEL_ACCOUNT)
-            .map_err(|error| request.cannot_make(error))?;
-        let membership = Membership::join(&device, new.mac.octets())
-            .map_err(|error| request.cannot_make(error))?;
+        let vip = RcuArc::pin_init(vip, GFP_KERNEL_ACCOUNT).map_err(failed)?;
+
+        let mut bindings = self.bindings.lock();
+        let (device, name) = request.device_for_new(net)?;
+        let membership = Membership::join(&device, new.mac.octets()).map_err(failed)?;
         vip.bind(Some(&membership));
         let binding = Binding {
             vip: vip.clone(),
-            device: device.name(),
+            device: name,
             membership: Some(membership),
         };
         bindings.insert(node.into_node(u32::from(request.vip), binding));
@@ -74,7 +74,9 @@ impl Devices {
 
     /// Takes a VIP off its device, and forgets it.
     pub(crate) fn forget(&self, net: &Net, vip: Ipv4Addr) {
-        let binding = self.bindings.lock().remove(&u32::from(vip));
+        // Held to the end, so that the device can't be another one by the time it is left.
+        let mut bindings = self.bindings.lock();
+        let binding = bindings.remove(&u32::from(vip));
         if let Some(membership) = binding.and_then(|binding| binding.membership) {
             membership.leave_in(net);
         }
@@ -97,12 +99,14 @@ impl Binding {
     fn event(&mut self, dev: &NetDevice, event: Event) {
         let here = self.vip.ifindex() == Some(dev.ifindex());
         let wanted = event != Event::Unregister && dev.name() == self.device;
-        if here && !wanted {
+        // A device of another type than before may have lost the membership, or may never have had one.
+        if here && (!wanted || event == Event::Retype) {
             self.vip.bind(None);
             if let Some(membership) = self.membership.take() {
                 membership.leave(dev);
             }
-        } else if wanted && self.membership.is_none() {
+        }
+        if wanted && self.membership.is_none() {
             match Membership::join(dev, self.vip.mac.octets()) {
                 Ok(membership) => {
                     self.vip.bind(Some(&membership));

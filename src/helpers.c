@@ -30,6 +30,16 @@ struct user_namespace *rust_helper_net_user_ns(const struct net *net)
 	return net->user_ns;
 }
 
+struct net *rust_helper_maybe_get_net(struct net *net)
+{
+	return maybe_get_net(net);
+}
+
+void rust_helper_put_net(struct net *net)
+{
+	put_net(net);
+}
+
 struct net *rust_helper_dev_net(const struct net_device *dev)
 {
 	return dev_net(dev);
@@ -80,9 +90,9 @@ struct net_device *rust_helper_notifier_dev(const void *info)
 	return netdev_notifier_info_to_dev(info);
 }
 
-int rust_helper_fib_lookup_daddr(struct net *net, __be32 daddr, struct fib_result *res)
+int rust_helper_fib_lookup_by(struct net *net, __be32 daddr, int oif, struct fib_result *res)
 {
-	struct flowi4 fl4 = { .daddr = daddr, .flowi4_scope = RT_SCOPE_UNIVERSE };
+	struct flowi4 fl4 = { .daddr = daddr, .flowi4_oif = oif, .flowi4_scope = RT_SCOPE_UNIVERSE };
 
 	return fib_lookup(net, &fl4, res, 0);
 }
@@ -130,9 +140,4 @@ void *rust_helper_pde_data(const struct inode *inode)
 void rust_helper_xa_init_account(struct xarray *xa)
 {
 	xa_init_flags(xa, XA_FLAGS_ACCOUNT);
-}
-
-int rust_helper_xa_err(void *entry)
-{
-	return xa_err(entry);
 }

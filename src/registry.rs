@@ -11,6 +11,7 @@
 
 use crate::abstractions::net::pernet::PerNet;
 use crate::abstractions::net::pernet::Slot as NamespaceSlot;
+use crate::abstractions::net::ratelimit;
 use crate::abstractions::net::Net;
 use crate::abstractions::netfilter::hook::Hook;
 use crate::abstractions::proc_file;
@@ -44,9 +45,7 @@ struct Entry {
 /// What the lock guards.
 struct State {
     entries: RBTree<u32, Entry>,
-    /// How many rules there are, of all VIPs.
-    rules: usize,
-    /// There is one while there are rules.
+    /// There is one while there are VIPs.
     hook: Option<Hook<Namespace>>,
     /// Gone when the namespace has ended.
     dir: Option<proc_file::Dir>,
@@ -74,7 +73,9 @@ impl PerNet for Namespace {
 
     fn new(net: &Net) -> Result<RcuArc<Self>> {
         let dir = proc_file::Dir::new(net, procfs::DIRECTORY).inspect_err(|_| {
-            pr_err!("Unable to proc dir entry\n");
+            if ratelimit() {
+                pr_err!("Unable to proc dir entry: free memory and make the namespace again\n");
+            }
         })?;
         RcuArc::pin_init(
             try_pin_init!(Self {
@@ -82,7 +83,6 @@ impl PerNet for Namespace {
                 devices <- Devices::new(),
                 state <- new_mutex!(State {
                     entries: RBTree::new(),
-                    rules: 0,
                     hook: None,
                     dir: Some(dir),
                 }),
@@ -110,20 +110,12 @@ impl Namespace {
     }
 
     /// Counts a rule in, and makes its VIP if it is the first.
-    pub(crate) fn join(
-        &self,
-        net: &Net,
-        this: &RcuArc<Self>,
-        request: &Request,
-    ) -> Result<RcuArc<Vip>> {
-        let mut state = self.state.lock();
-        let rules = state.rules.checked_add(1).ok_or(EOVERFLOW)?;
-        let vip = match state.entries.get_mut(&u32::from(request.vip)) {
-            Some(entry) => self.share(net, entry, request)?,
-            None => self.create(net, this, &mut state, request)?,
-        };
-        state.rules = rules;
-        Ok(vip)
+    pub(crate) fn join(this: &RcuArc<Self>, net: &Net, request: &Request) -> Result<RcuArc<Vip>> {
+        let mut state = this.state.lock();
+        match state.entries.get_mut(&u32::from(request.vip)) {
+            Some(entry) => this.share(net, entry, request),
+            None => Self::create(this, net, &mut state, request),
+        }
     }
 
     /// Counts a rule out, and undoes its VIP if it was the last.
@@ -136,12 +128,8 @@ impl Namespace {
         entry.rules = entry.rules.saturating_sub(1);
         if entry.rules == 0 {
             if let Some(entry) = state.entries.remove(&key) {
-                self.undo(net, entry);
+                self.undo(net, &mut state, entry);
             }
-        }
-        state.rules = state.rules.saturating_sub(1);
-        if state.rules == 0 {
-            state.end_hook(net);
         }
     }
 
@@ -162,26 +150,22 @@ impl Namespace {
 
     /// Makes a VIP of its first rule. All or nothing: what fails takes back what went before it.
     fn create(
-        &self,
-        net: &Net,
         this: &RcuArc<Self>,
+        net: &Net,
         state: &mut State,
         request: &Request,
     ) -> Result<RcuArc<Vip>> {
         let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)
             .map_err(|error| request.cannot_make(error))?;
-        let vip = self.devices.make(net, request)?;
+        let vip = this.devices.make(net, request)?;
         let mut entry = Entry {
             vip: vip.clone(),
             rules: 1,
             file: None,
             told: false,
         };
-        if let Err(error) = self.publish(net, this, state, &mut entry) {
-            self.undo(net, entry);
-            if state.rules == 0 {
-                state.end_hook(net);
-            }
+        if let Err(error) = Self::publish(this, net, state, &mut entry) {
+            this.undo(net, state, entry);
             return Err(request.cannot_make(error));
         }
         state
@@ -191,13 +175,7 @@ impl Namespace {
     }
 
     /// Gives a new VIP its file and lets ARP find it.
-    fn publish(
-        &self,
-        net: &Net,
-        this: &RcuArc<Self>,
-        state: &mut State,
-        entry: &mut Entry,
-    ) -> Result {
+    fn publish(this: &RcuArc<Self>, net: &Net, state: &mut State, entry: &mut Entry) -> Result {
         let vip = &entry.vip;
         // The debug form of an address is its dotted quad.
         let name = CString::try_from_fmt(fmt!("{:?}", vip.address))?;
@@ -212,15 +190,18 @@ impl Namespace {
                 GFP_KERNEL_ACCOUNT,
             )?);
         }
-        self.vips.insert(u32::from(vip.address), vip.clone())
+        this.vips.insert(u32::from(vip.address), vip.clone())
     }
 
     /// Takes back all that a VIP was given. ARP may still see it for a grace period, in which it
     /// stays.
-    fn undo(&self, net: &Net, entry: Entry) {
+    fn undo(&self, net: &Net, state: &mut State, entry: Entry) {
         drop(self.vips.remove(u32::from(entry.vip.address)));
         drop(entry.file);
         self.devices.forget(net, entry.vip.address);
+        if state.entries.is_empty() {
+            state.end_hook(net);
+        }
     }
 }
 

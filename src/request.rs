@@ -30,6 +30,8 @@ pub(crate) struct Request {
     pub(crate) device_inverted: bool,
     /// `-i eth+`.
     pub(crate) device_wildcard: bool,
+    /// A name that is not compared to its end; only a rule made by hand has one without a `+`.
+    pub(crate) device_mask_short: bool,
 }
 
 /// What a `--new` rule says of the VIP.
@@ -57,13 +59,19 @@ impl Request {
         self.refuse(
             error,
             format_args!("cannot set up the cluster: {error:?}"),
-            format_args!("nothing is left of it, free memory and add the rule again"),
+            format_args!(
+                "nothing is left of it, {}add the rule again",
+                if error == ENOMEM {
+                    "free memory and "
+                } else {
+                    ""
+                }
+            ),
         )
     }
 
-    /// What a new VIP is to be like and the device that it goes on, or why none can be made of this
-    /// rule.
-    pub(crate) fn make_new(&self, net: &Net) -> Result<(&NewVip, NetDeviceRef)> {
+    /// What a new VIP is to be like, or why none can be made of this rule.
+    pub(crate) fn new_vip(&self) -> Result<&NewVip> {
         let new = self.new.as_ref().ok_or_else(|| {
             self.refuse(
                 EINVAL,
@@ -78,10 +86,11 @@ impl Request {
                 format_args!("give --clustermac an odd first byte, like 01:00:5E:00:01:20"),
             ));
         }
-        Ok((new, self.device_for_new(net)?))
+        Ok(new)
     }
 
-    fn device_for_new(&self, net: &Net) -> Result<NetDeviceRef> {
+    /// The device that a new VIP goes on, and its name; or why there is none.
+    pub(crate) fn device_for_new(&self, net: &Net) -> Result<(NetDeviceRef, Name)> {
         let name = self.device;
         if self.device_inverted {
             return Err(self.refuse(
@@ -91,10 +100,18 @@ impl Request {
             ));
         }
         if self.device_wildcard {
+            // As for the original, which looked up what iptables wrote, `eth+`.
             return Err(self.refuse(
                 ENOENT,
                 format_args!("no such interface {}", Shown(&name)),
                 format_args!("a new VIP needs one device, give -i its whole name"),
+            ));
+        }
+        if self.device_mask_short {
+            return Err(self.refuse(
+                EINVAL,
+                format_args!("interface {} is compared in part only", Shown(&name)),
+                format_args!("a new VIP needs one device, compare its whole name"),
             ));
         }
         let name = if name.is_empty() {
@@ -135,7 +152,8 @@ impl Request {
                 format_args!("a shared MAC needs a device with addresses of 6 bytes"),
             ));
         }
-        Ok(device)
+        // The name that was compared: a rename that is going on is heard of later, with the new one.
+        Ok((device, name))
     }
 
     /// Whether the rule can join `vip`, which is there already.
@@ -153,7 +171,11 @@ impl Request {
                 ),
             ));
         }
-        if !self.device.is_empty() && !self.device_inverted && !self.device_wildcard {
+        if !self.device.is_empty()
+            && !self.device_inverted
+            && !self.device_wildcard
+            && !self.device_mask_short
+        {
             let device = NetDeviceRef::by_name(net, &self.device).map(|device| device.name());
             if let Some(name) = device.filter(|name| *name != self.device) {
                 tell(

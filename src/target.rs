@@ -24,6 +24,7 @@ use crate::cluster::packet;
 use crate::cluster::packet::Header;
 use crate::registry::Namespace;
 use crate::report::refuse;
+use crate::report::tell;
 use crate::request::NewVip;
 use crate::request::Request;
 use crate::vip::Vip;
@@ -54,7 +55,7 @@ impl Target for ClusterIpTarget {
         let net = param.net();
         let namespace = Namespace::slot().get(net).ok_or(EINVAL)?;
         let rule = Rule {
-            vip: namespace.join(net, &namespace, &request)?,
+            vip: Namespace::join(&namespace, net, &request)?,
             raw: param.is_raw_table(),
             namespace,
         };
@@ -62,13 +63,28 @@ impl Target for ClusterIpTarget {
             Ok(()) => Ok(rule),
             Err(error) => {
                 rule.namespace.leave(net, request.vip);
+                let sentence = if rule.raw {
+                    "cannot enable defragmentation"
+                } else {
+                    "cannot load conntrack support for proto=2"
+                };
                 Err(refuse(
                     error,
                     request.vip,
-                    format_args!("cannot load conntrack support for proto=2"),
-                    format_args!("see that nf_conntrack can be loaded and that memory is left"),
+                    format_args!("{sentence}"),
+                    format_args!("{error:?}, see that memory is left and add the rule again"),
                 ))
             }
+        }
+    }
+
+    fn no_memory(param: &CheckParam<'_>) {
+        if let Ok(entry) = param.entry() {
+            tell(
+                entry.destination(),
+                format_args!("cannot keep the rule"),
+                format_args!("free memory and add the rule again"),
+            );
         }
     }
 
@@ -111,7 +127,7 @@ fn tracked_packet(vip: &Vip, skb: &mut SkBuff, header: &Header) -> Verdict {
 /// A rule in the `raw` table: the packet tells all there is to know.
 #[inline]
 fn untracked_packet(vip: &Vip, skb: &mut SkBuff, header: &Header) -> Verdict {
-    if header.protocol == packet::ICMP && header.first_fragment_or_whole {
+    if header.protocol == packet::ICMP && !header.fragment {
         if let Some([icmp_type]) = skb.read(header.len) {
             if packet::is_icmp_error(icmp_type) {
                 return Verdict::Continue;
@@ -214,5 +230,6 @@ fn request(entry: Entry<'_>, payload: &TargetInfo) -> Result<Request> {
         device: entry.in_device(),
         device_inverted: entry.in_device_inverted(),
         device_wildcard: entry.in_device_is_wildcard(),
+        device_mask_short: entry.in_device_is_compared_in_part(),
     })
 }

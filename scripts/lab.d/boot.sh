@@ -76,11 +76,15 @@ lab_vm() {
 boot_files() {
 	[ -d "$1" ] || die "boot" "there is no payload directory $1" "build it first: make demo or make test does"
 	mkdir -p "$BUILD"
-	RUN=$(mktemp -d "$BUILD/run.XXXXXX")
+	local left
+	for left in "$BUILD"/run.*; do # of a run that was killed: nothing could tidy up then
+		[ -d "/proc/${left##*.}" ] || rm -rf "$left"
+	done
+	RUN=$BUILD/run.$$
+	mkdir "$RUN"
 	# shellcheck disable=SC2064  # this very directory
 	trap "mv '$RUN/console.log' '$BUILD'; rm -rf '$RUN'" EXIT
 	trap 'exit 130' INT
-	trap 'exit 143' TERM
 	CONSOLE=$RUN/console.log
 	: >"$CONSOLE"
 	: >"$RUN/verdict"

@@ -16,6 +16,7 @@ use kernel::ffi::c_int;
 use kernel::ffi::c_void;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
+use kernel::sync::Arc;
 use kernel::uaccess::UserPtr;
 use kernel::uaccess::UserSlice;
 use kernel::uaccess::UserSliceReader;
@@ -26,8 +27,7 @@ pub(crate) trait File: Send + Sync + 'static {
     /// it seeks back.
     fn show(&self, out: &SeqFile);
 
-    /// Takes one write, whole: its length is never 0 bytes "so far". Where in the file it was meant
-    /// for is not known.
+    /// Takes one write, whole; it may be empty. Where in the file it was meant for is not known.
     fn write(&self, line: UserSliceReader) -> Result;
 }
 
@@ -41,20 +41,24 @@ unsafe impl Send for Entry {}
 unsafe impl Sync for Entry {}
 
 impl Entry {
-    /// Gives the entry to root of the user namespace that the network namespace belongs to. `false`
-    /// when that namespace has no root (yet): its map of users is not written.
+    /// Gives the entry to root of the user namespace that the network namespace belongs to; to the
+    /// machine's own root where that namespace has none (yet): its map is not written. `false` then.
     fn give_to_root_of(&self, net: &Net) -> bool {
         // SAFETY: A network namespace holds a reference on its user namespace.
-        let (uid, gid) = unsafe {
+        let (mut uid, mut gid) = unsafe {
             let owner = bindings::net_user_ns(net.as_ptr());
             (bindings::make_kuid(owner, 0), bindings::make_kgid(owner, 0))
         };
-        // C: `uid_valid()`, `gid_valid()`.
+        // C: `uid_valid()`, `gid_valid()`, `GLOBAL_ROOT_UID`, `GLOBAL_ROOT_GID`.
         let mapped = uid.val != u32::MAX && gid.val != u32::MAX;
-        if mapped {
-            // SAFETY: The entry is ours.
-            unsafe { bindings::proc_set_user(self.0.as_ptr(), uid, gid) };
+        if uid.val == u32::MAX {
+            uid.val = 0;
         }
+        if gid.val == u32::MAX {
+            gid.val = 0;
+        }
+        // SAFETY: The entry is ours.
+        unsafe { bindings::proc_set_user(self.0.as_ptr(), uid, gid) };
         mapped
     }
 }
@@ -66,9 +70,11 @@ impl Drop for Entry {
     }
 }
 
-/// A directory in a namespace's `/proc/net`. Removed when dropped.
+/// A directory in a namespace's `/proc/net`. Removed when dropped, and when the last file below it is.
+///
+/// To be dropped while the namespace is there.
 pub(crate) struct Dir {
-    entry: Entry,
+    entry: Arc<Entry>,
     owned: bool,
 }
 
@@ -80,6 +86,7 @@ impl Dir {
             unsafe { bindings::proc_mkdir(name.as_char_ptr(), bindings::net_proc(net.as_ptr())) };
         let entry = Entry(NonNull::new(entry).ok_or(ENOMEM)?);
         let owned = entry.give_to_root_of(net);
+        let entry = Arc::new(entry, GFP_KERNEL)?;
         Ok(Self { entry, owned })
     }
 
@@ -95,9 +102,16 @@ impl Dir {
         if !self.owned {
             self.owned = self.entry.give_to_root_of(net);
         }
-        let pointer: *const T = &*data;
+        let data = KBox::new(
+            Data {
+                net: net.as_ptr(),
+                value: data,
+            },
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        let pointer: *const Data<T> = &*data;
         // SAFETY: The directory is there, the name ends with a NUL, the operations are static, and
-        // the data stay for as long as the file does: `Registration` holds a reference.
+        // the data stay for as long as the file does: `Registration` has them.
         let entry = unsafe {
             bindings::proc_create_data(
                 name.as_char_ptr(),
@@ -111,16 +125,29 @@ impl Dir {
         entry.give_to_root_of(net);
         Ok(Registration {
             _entry: entry,
+            _dir: self.entry.clone(),
             _data: data,
         })
     }
 }
 
+/// What an open file finds.
+struct Data<T: File> {
+    net: *mut bindings::net,
+    value: RcuArc<T>,
+}
+
+// SAFETY: `net` is used in the ways that C allows from any thread.
+unsafe impl<T: File> Send for Data<T> {}
+// SAFETY: As above.
+unsafe impl<T: File> Sync for Data<T> {}
+
 /// A file that is there. Removed when dropped; who has it open finds it dead.
 pub(crate) struct Registration<T: File> {
-    // Dropped before the data: fields go in order.
+    // Fields are dropped in order: the file goes before its directory, and before its data.
     _entry: Entry,
-    _data: RcuArc<T>,
+    _dir: Arc<Entry>,
+    _data: KBox<Data<T>>,
 }
 
 struct Adapter<T: File>(PhantomData<T>);
@@ -131,10 +158,24 @@ impl<T: File> Adapter<T> {
         proc_read: Some(bindings::seq_read),
         proc_write: Some(Self::write_callback),
         proc_lseek: Some(bindings::seq_lseek),
-        proc_release: Some(bindings::single_release),
+        proc_release: Some(Self::release_callback),
         ..pin_init::zeroed()
     };
 
+    /// The data of a file.
+    ///
+    /// # Safety
+    ///
+    /// `inode` must be of a file that `create` made, in a callback: procfs removes no file while one
+    /// runs, and `Registration` keeps the data for longer.
+    unsafe fn data<'a>(inode: *mut bindings::inode) -> &'a Data<T> {
+        // SAFETY: The data are what `create` gave.
+        unsafe { &*bindings::pde_data(inode).cast_const().cast() }
+    }
+
+    /// An open file holds its namespace, as procfs' own files in `/proc/net` do: a write that is held
+    /// up must not hold up the end of the namespace, for which others wait.
+    ///
     /// # Safety
     ///
     /// To be called as `proc_ops::proc_open` only.
@@ -142,8 +183,38 @@ impl<T: File> Adapter<T> {
         inode: *mut bindings::inode,
         file: *mut bindings::file,
     ) -> c_int {
-        // SAFETY: procfs passes a file being opened, and its inode; the data are what `create` gave.
-        unsafe { bindings::single_open(file, Some(Self::show_callback), bindings::pde_data(inode)) }
+        // SAFETY: procfs calls back for a file of ours.
+        let data = unsafe { Self::data(inode) };
+        // SAFETY: The namespace removes its files before it goes.
+        if unsafe { bindings::maybe_get_net(data.net) }.is_null() {
+            return ENXIO.to_errno();
+        }
+        let value: *const T = &*data.value;
+        // SAFETY: procfs passes a file that is being opened.
+        let result = unsafe {
+            bindings::single_open(file, Some(Self::show_callback), value.cast_mut().cast())
+        };
+        if result != 0 {
+            // SAFETY: Taken above, and no `release` follows an `open` that failed.
+            unsafe { bindings::put_net(data.net) };
+        }
+        result
+    }
+
+    /// # Safety
+    ///
+    /// To be called as `proc_ops::proc_release` only.
+    unsafe extern "C" fn release_callback(
+        inode: *mut bindings::inode,
+        file: *mut bindings::file,
+    ) -> c_int {
+        // SAFETY: procfs calls back for a file of ours, once, before it is removed.
+        let net = unsafe { Self::data(inode) }.net;
+        // SAFETY: Opened by `single_open()`.
+        let result = unsafe { bindings::single_release(inode, file) };
+        // SAFETY: Taken by `open_callback`.
+        unsafe { bindings::put_net(net) };
+        result
     }
 
     /// # Safety
@@ -168,14 +239,10 @@ impl<T: File> Adapter<T> {
         _offset: *mut bindings::loff_t,
     ) -> isize {
         from_result(|| {
-            // SAFETY: procfs passes an open file of ours, whose data stay while a write goes on, as
-            // `Registration` waits for it.
-            let data = unsafe {
-                let inode = bindings::file_inode(file);
-                &*bindings::pde_data(inode).cast_const().cast::<T>()
-            };
+            // SAFETY: procfs calls back for an open file of ours.
+            let data = unsafe { Self::data(bindings::file_inode(file)) };
             let line = UserSlice::new(UserPtr::from_ptr(buf.cast_mut().cast()), count).reader();
-            data.write(line)?;
+            data.value.write(line)?;
             Ok(isize::try_from(count)?)
         })
     }

@@ -48,7 +48,7 @@ unsafe impl<T: Send + Sync> Sync for RcuArc<T> {}
 // Moving a reference does not move the value.
 impl<T> Unpin for RcuArc<T> {}
 
-impl<T> RcuArc<T> {
+impl<T: Send + Sync + 'static> RcuArc<T> {
     /// Allocates the value and initialises it in place.
     ///
     /// The value is dropped in softirq context, so its `drop` must not sleep.
@@ -74,7 +74,9 @@ impl<T> RcuArc<T> {
             _own: PhantomData,
         })
     }
+}
 
+impl<T> RcuArc<T> {
     fn inner(&self) -> &Inner<T> {
         // SAFETY: By the type invariant there is an `Inner` for as long as `self`.
         unsafe { self.ptr.as_ref() }
@@ -180,13 +182,13 @@ impl<T> Drop for RcuArc<T> {
 /// Waits, when dropped, until every [`RcuArc`] that has no reference left is freed.
 ///
 /// A module that uses them holds it as the last field of its own: the callbacks are its code.
-pub(crate) struct Barrier;
+/// `LEVELS` is how deep they nest: 1 where no value holds a reference to another one, 2 where a value
+/// may hold the last reference to one that holds none, and so on.
+pub(crate) struct Barrier<const LEVELS: usize>;
 
-impl Drop for Barrier {
+impl<const LEVELS: usize> Drop for Barrier<LEVELS> {
     fn drop(&mut self) {
-        // A value may itself hold the last reference to another one, so there is one round for each
-        // level of ownership; there are two.
-        for _ in 0..2 {
+        for _ in 0..LEVELS {
             // SAFETY: Module unload may sleep.
             unsafe { bindings::rcu_barrier() };
         }

@@ -31,8 +31,6 @@ pub struct Header {
     pub protocol: u8,
     /// Whether this is one piece of a datagram, be it the first.
     pub fragment: bool,
-    /// Whether the data begin with the transport header: a whole datagram, or its first piece.
-    pub first_fragment_or_whole: bool,
     /// The length of the header with its options, in bytes: 20 to 60.
     pub len: usize,
 }
@@ -53,7 +51,6 @@ impl Header {
             source: u32::from_be_bytes([s0, s1, s2, s3]),
             protocol,
             fragment: fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0,
-            first_fragment_or_whole: fragment & FRAGMENT_OFFSET == 0,
             // CAST: widening.
             len: (ihl as usize) << 2,
         })

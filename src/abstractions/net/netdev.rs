@@ -261,6 +261,8 @@ pub(crate) enum Event {
     Unregister,
     /// It has another name now.
     Rename,
+    /// It is of another type now, and its hardware address of another length perhaps.
+    Retype,
 }
 
 /// Hears what happens to devices.
@@ -313,6 +315,7 @@ impl<T: Listener> Registration<T> {
             bindings::netdev_cmd_NETDEV_REGISTER => Event::Register,
             bindings::netdev_cmd_NETDEV_UNREGISTER => Event::Unregister,
             bindings::netdev_cmd_NETDEV_CHANGENAME => Event::Rename,
+            bindings::netdev_cmd_NETDEV_POST_TYPE_CHANGE => Event::Retype,
             _ => return NOTIFY_DONE,
         };
         // SAFETY: `info` is what netdevice notifiers are given; the device stays for the call.

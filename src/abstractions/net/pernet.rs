@@ -35,12 +35,17 @@ pub(crate) trait PerNet: Send + Sync + Sized + 'static {
     fn exit(&self, net: &Net);
 }
 
+/// The states of a slot.
+const IDLE: i32 = 0;
+const BUSY: i32 = 1;
+const READY: i32 = 2;
+
 /// The number under which namespaces keep the values of a type.
 ///
 /// There is one, a `static`, for each type, named by [`PerNet::slot`].
 pub(crate) struct Slot<T> {
     id: UnsafeCell<c_uint>,
-    registered: Atomic<i32>,
+    state: Atomic<i32>,
     _type: PhantomData<T>,
 }
 
@@ -53,34 +58,36 @@ impl<T> Slot<T> {
     pub(crate) const fn new() -> Self {
         Self {
             id: UnsafeCell::new(0),
-            registered: Atomic::new(0),
+            state: Atomic::new(IDLE),
             _type: PhantomData,
         }
     }
 
-    /// Where the namespace keeps its pointer to the value.
+    /// Where the namespace keeps its pointer to the value, if it has a place for it.
     ///
     /// # Safety
     ///
-    /// The slot must be registered.
-    unsafe fn cell(&self, net: &Net) -> *mut *mut T {
-        // SAFETY: Registered, so `id` is set and no longer written.
+    /// The caller is a callback of this slot's registration, or in an RCU read-side section in which
+    /// it saw the slot `READY`.
+    unsafe fn cell(&self, net: &Net) -> Option<&Atomic<*mut T>> {
+        // SAFETY: The kernel writes the number before it calls back, and never again.
         let id = unsafe { *self.id.get() };
         // SAFETY: The namespace is alive, and the number one that the kernel gave out: the memory
-        // is of the size of a pointer, as `Registration` asked.
-        unsafe { bindings::net_generic(net.as_ptr(), id).cast() }
+        // is of the size of a pointer, as `Registration` asked, and is freed a grace period after
+        // the slot is `IDLE` at the soonest.
+        let cell = unsafe { bindings::net_generic(net.as_ptr(), id) }.cast::<*mut T>();
+        // SAFETY: Aligned memory for a pointer, only ever accessed as an atomic one.
+        (!cell.is_null()).then(|| unsafe { Atomic::from_ptr(cell) })
     }
 
     /// The value of a namespace, if it has one: not before it is made, nor after its end.
     pub(crate) fn get(&self, net: &Net) -> Option<RcuArc<T>> {
-        if self.registered.load(Acquire) == 0 {
+        let guard = rcu::read_lock();
+        if self.state.load(Acquire) != READY {
             return None;
         }
-        let guard = rcu::read_lock();
-        // SAFETY: Registered, as was just seen.
-        let cell = unsafe { self.cell(net) };
-        // SAFETY: The cell is an aligned pointer that is written atomically, here and in `Adapter`.
-        let value = unsafe { Atomic::from_ptr(cell) }.load(Acquire);
+        // SAFETY: Seen to be ready, in a read-side section.
+        let value = unsafe { self.cell(net) }?.load(Acquire);
         if value.is_null() {
             return None;
         }
@@ -114,13 +121,16 @@ impl<T: PerNet> Registration<T> {
                     size: size_of::<*mut T>(),
                     ..pin_init::zeroed()
                 };
+                // One registration at a time: the number is the slot's.
+                T::slot().state.cmpxchg(IDLE, BUSY, Full).map_err(|_| EBUSY)?;
                 // SAFETY: `ops` is memory for the struct, pinned until `drop` unregisters it.
                 unsafe { ops.write(init) };
                 // SAFETY: As above; the callbacks are of the type that the slot is for.
-                to_result(unsafe { bindings::register_pernet_subsys(ops) })?;
+                let registered = to_result(unsafe { bindings::register_pernet_subsys(ops) });
                 // Every namespace that there is has a cell by now, and so will those to come.
-                T::slot().registered.store(1, Release);
-                Ok::<(), Error>(())
+                let state = if registered.is_ok() { READY } else { IDLE };
+                T::slot().state.store(state, Release);
+                registered
             }),
             _type: PhantomData,
         })
@@ -130,9 +140,11 @@ impl<T: PerNet> Registration<T> {
 #[pinned_drop]
 impl<T: PerNet> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
-        T::slot().registered.store(0, Release);
+        // Between the end of `get` and that of the cells the kernel waits for a grace period.
+        T::slot().state.store(BUSY, Release);
         // SAFETY: Registered by `register`, or this would not exist.
         unsafe { bindings::unregister_pernet_subsys(self.ops.get()) };
+        T::slot().state.store(IDLE, Release);
     }
 }
 
@@ -146,11 +158,9 @@ impl<T: PerNet> Adapter<T> {
         from_result(|| {
             // SAFETY: The kernel passes a namespace that stays for the call.
             let net = unsafe { Net::from_raw(net) };
-            let value = T::new(net)?.into_raw().cast_mut();
-            // SAFETY: The kernel allocated the cell before this call.
-            let cell = unsafe { T::slot().cell(net) };
-            // SAFETY: The cell is an aligned pointer, only ever accessed atomically.
-            unsafe { Atomic::from_ptr(cell) }.store(value, Release);
+            // SAFETY: This is a callback of the registration.
+            let cell = unsafe { T::slot().cell(net) }.ok_or(EINVAL)?;
+            cell.store(T::new(net)?.into_raw().cast_mut(), Release);
             Ok(0)
         })
     }
@@ -161,10 +171,11 @@ impl<T: PerNet> Adapter<T> {
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
         // SAFETY: The kernel passes a namespace that stays for the call.
         let net = unsafe { Net::from_raw(net) };
-        // SAFETY: `exit` comes after a successful `init`.
-        let cell = unsafe { T::slot().cell(net) };
-        // SAFETY: The cell is an aligned pointer, only ever accessed atomically.
-        let value = unsafe { Atomic::from_ptr(cell) }.xchg(core::ptr::null_mut(), Full);
+        // SAFETY: This is a callback of the registration.
+        let Some(cell) = (unsafe { T::slot().cell(net) }) else {
+            return;
+        };
+        let value = cell.xchg(core::ptr::null_mut(), Full);
         if !value.is_null() {
             // SAFETY: What stood in the cell is `init`'s reference, taken out by this exchange.
             let value: RcuArc<T> = unsafe { RcuArc::from_raw(value.cast_const()) };

@@ -77,7 +77,8 @@ unsafe impl<T: Send + Sync> Sync for Inner<T> {}
 /// A hook in one namespace.
 ///
 /// To be ended by [`Hook::unregister`], which wants the namespace, so that it can only be called while
-/// that is there. One that is dropped instead stays registered, with its handler, for good.
+/// that is there. One that is dropped instead stays registered, with its handler, for good; so must then
+/// the module.
 pub(crate) struct Hook<T: Handler> {
     inner: core::mem::ManuallyDrop<RcuArc<Inner<T>>>,
     net: *const Net,

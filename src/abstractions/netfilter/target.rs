@@ -40,7 +40,7 @@ const INV_DSTIP: u8 = 0x10;
 
 /// A target that rules can name.
 pub(crate) trait Target: Send + Sync + 'static {
-    /// The name, at most 28 bytes with its NUL.
+    /// The name, at most 28 bytes.
     const NAME: &'static CStr;
     /// The revision of the payload.
     const REVISION: u8;
@@ -51,6 +51,9 @@ pub(crate) trait Target: Send + Sync + 'static {
 
     /// A rule is to be added: refuses it, or says what to keep for it. May sleep.
     fn check(param: &CheckParam<'_>, payload: &Self::Payload) -> Result<Self::Rule>;
+
+    /// There is no memory for a rule, which is refused for that.
+    fn no_memory(param: &CheckParam<'_>);
 
     /// A rule is gone; no packet sees it any more. May sleep.
     fn destroy(net: &Net, rule: Self::Rule);
@@ -157,17 +160,21 @@ impl Entry<'_> {
         Name::new(&self.0.ip.iniface)
     }
 
-    /// Whether the name stands for all devices whose names begin like it.
+    /// Whether the name stands for all devices whose names begin like it, as `iptables` writes it.
     pub(crate) fn in_device_is_wildcard(&self) -> bool {
-        let name = self.in_device();
-        let name = name.as_bytes();
+        self.in_device().as_bytes().last() == Some(&b'+')
+    }
+
+    /// Whether only the beginning of the name is compared.
+    pub(crate) fn in_device_is_compared_in_part(&self) -> bool {
+        let len = self.in_device().as_bytes().len();
         // A whole name is compared up to its NUL. A mask of nothing is left to its maker.
         let mask = &self.0.ip.iniface_mask;
         let compared = mask
             .iter()
             .position(|byte| *byte != 0xff)
             .unwrap_or(mask.len());
-        name.last() == Some(&b'+') || (compared != 0 && compared <= name.len())
+        compared != 0 && compared <= len
     }
 
     /// Whether the rule matches every device but the one it names.
@@ -197,6 +204,7 @@ impl<T: Target> Registration<T> {
             target <- Opaque::try_ffi_init(|target: *mut bindings::xt_target| {
                 // SAFETY: All zeroes are a valid struct.
                 let mut init: bindings::xt_target = unsafe { core::mem::zeroed() };
+                const { assert!(T::NAME.to_bytes().len() < bindings::XT_EXTENSION_MAXNAMELEN as usize) };
                 for (to, from) in init.name.iter_mut().zip(T::NAME.to_bytes()) {
                     *to = *from;
                 }
@@ -252,15 +260,9 @@ impl<T: Target> Adapter<T> {
                 tracking: Cell::new(None),
                 defrag: Cell::new(None),
             };
+            let room = KBox::<Kept<T>>::new_uninit(GFP_KERNEL_ACCOUNT)
+                .inspect_err(|_| T::no_memory(&param))?;
             let rule = T::check(&param, &payload)?;
-            let net = param.net();
-            let room = match KBox::<Kept<T>>::new_uninit(GFP_KERNEL_ACCOUNT) {
-                Ok(room) => room,
-                Err(_) => {
-                    T::destroy(net, rule);
-                    return Err(ENOMEM);
-                }
-            };
             let kept = KBox::write(
                 room,
                 Kept {
