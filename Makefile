@@ -18,7 +18,7 @@ test:
 	@scripts/test
 
 vm:
-	@scripts/payload && scripts/lab vm
+	@scripts/payload demo && scripts/lab vm
 
 install:
 	@scripts/install

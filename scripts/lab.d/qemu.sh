@@ -23,7 +23,6 @@ accel_have() {
 export IMAGE_DIR # the probe runs in a shell of its own
 
 # accel_probe FILE: writes kvm to it if KVM boots the kernel. That it does not is no failure of anything.
-
 accel_probe() {
 	local file=$1 dir
 	dir=$(mktemp -d)
