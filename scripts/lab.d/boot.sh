@@ -40,7 +40,7 @@ lab_boot() {
 	say "booting $RELEASE ($ACCEL, $cpus CPUs, $memory) $((SECONDS - start)) s after the start"
 	start=$SECONDS
 	setpriv --pdeathsig KILL timeout --foreground -k 2 "$limit" setpriv --pdeathsig KILL \
-		"${QEMU[@]}" -append "$CMDLINE $append" </dev/null {out}>&- || rc=$?
+		"${QEMU[@]}" -append "$APPEND $append" </dev/null {out}>&- || rc=$?
 	exec {out}>&-
 	wait $reader || true
 	boot_verdict $rc "$limit" $((SECONDS - start))
@@ -67,7 +67,7 @@ lab_vm() {
 	boot_drives
 	QEMU+=(-chardev "stdio,id=shell,signal=off" -device "virtconsole,chardev=shell")
 	saved=$(stty -g)
-	setpriv --pdeathsig KILL "${QEMU[@]}" -append "$CMDLINE" || true
+	setpriv --pdeathsig KILL "${QEMU[@]}" -append "$APPEND" || true
 	stty "$saved"
 	marks_search "$CONSOLE"
 }

@@ -31,7 +31,7 @@ accel_probe() {
 	: >"$dir/verdict"
 	ACCEL=kvm
 	qemu_args 512M 1 "$dir/verdict" "$dir/console"
-	timeout --foreground -k 2 15 setpriv --pdeathsig KILL "${QEMU[@]}" -append "$CMDLINE lab.probe" || true
+	timeout --foreground -k 2 15 setpriv --pdeathsig KILL "${QEMU[@]}" -append "$APPEND lab.probe" || true
 	if grep -q booted "$dir/verdict"; then
 		echo kvm >"$file"
 	fi
@@ -44,18 +44,24 @@ CMDLINE="console=ttyS0 panic_on_warn=1 panic=-1 slub_debug=FZPU kfence.sample_in
 	random.trust_cpu=on loglevel=7"
 CMDLINE=$(tr -s '\n\t' ' ' <<<"$CMDLINE")
 
+# Under TCG the kernel measures the TSC while the host may be busy: seen fifty times too slow, so that the guest's
+# clock ran fifty times too fast. The clock of the board is right, and no dearer there.
+TCG_CMDLINE="tsc=unstable clocksource=acpi_pm"
+
 # Under TCG both CPUs run on one host thread. With a thread each, QEMU 7.2 now and then keeps a stale translation of
 # code that the kernel has just patched (static keys, on every hook and module): "Oops: int3", in one boot of seven on
 # a busy machine. The speed is the same there; TCG_THREADS=multi has it anyway.
 TCG_THREADS=${TCG_THREADS:-single}
 
-# qemu_args MEMORY CPUS VERDICT CONSOLE: sets QEMU; the caller adds drives, ports and -append.
+# qemu_args MEMORY CPUS VERDICT CONSOLE: sets QEMU and APPEND; the caller adds drives, ports and -append.
 qemu_args() {
 	QEMU=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -machine q35 -m "$1" -smp "$2")
 	if [ "$ACCEL" = kvm ]; then
 		QEMU+=(-accel kvm -cpu host)
+		APPEND=$CMDLINE
 	else
 		QEMU+=(-accel "tcg,thread=$TCG_THREADS" -cpu max)
+		APPEND="$CMDLINE $TCG_CMDLINE"
 	fi
 	QEMU+=(-kernel "$IMAGE_DIR/vmlinuz" -initrd "$IMAGE_DIR/initramfs" -serial "file:$4"
 		-device virtio-serial-pci -chardev "file,id=verdict,path=$3"
