@@ -142,6 +142,25 @@ unsafe impl<T: File> Send for Data<T> {}
 // SAFETY: As above.
 unsafe impl<T: File> Sync for Data<T> {}
 
+/// A read or write that goes on. It holds the namespace: one that is held up, by the memory it copies
+/// from or to, must not hold up the end of the namespace, for which others would have to wait.
+struct Busy(NonNull<bindings::net>);
+
+impl Busy {
+    /// `None` when the namespace is ending.
+    fn new<T: File>(data: &Data<T>) -> Option<Self> {
+        // SAFETY: The namespace removes its files before it goes, and waits for their callbacks.
+        NonNull::new(unsafe { bindings::maybe_get_net(data.net) }).map(Self)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        // SAFETY: Taken by `new`.
+        unsafe { bindings::put_net(self.0.as_ptr()) };
+    }
+}
+
 /// A file that is there. Removed when dropped; who has it open finds it dead.
 pub(crate) struct Registration<T: File> {
     // Fields are dropped in order: the file goes before its directory, and before its data.
@@ -155,10 +174,10 @@ struct Adapter<T: File>(PhantomData<T>);
 impl<T: File> Adapter<T> {
     const OPS: &'static bindings::proc_ops = &bindings::proc_ops {
         proc_open: Some(Self::open_callback),
-        proc_read: Some(bindings::seq_read),
+        proc_read: Some(Self::read_callback),
         proc_write: Some(Self::write_callback),
         proc_lseek: Some(bindings::seq_lseek),
-        proc_release: Some(Self::release_callback),
+        proc_release: Some(bindings::single_release),
         ..pin_init::zeroed()
     };
 
@@ -173,9 +192,6 @@ impl<T: File> Adapter<T> {
         unsafe { &*bindings::pde_data(inode).cast_const().cast() }
     }
 
-    /// An open file holds its namespace, as procfs' own files in `/proc/net` do: a write that is held
-    /// up must not hold up the end of the namespace, for which others wait.
-    ///
     /// # Safety
     ///
     /// To be called as `proc_ops::proc_open` only.
@@ -184,37 +200,28 @@ impl<T: File> Adapter<T> {
         file: *mut bindings::file,
     ) -> c_int {
         // SAFETY: procfs calls back for a file of ours.
-        let data = unsafe { Self::data(inode) };
-        // SAFETY: The namespace removes its files before it goes.
-        if unsafe { bindings::maybe_get_net(data.net) }.is_null() {
-            return ENXIO.to_errno();
-        }
-        let value: *const T = &*data.value;
+        let value: *const T = &*unsafe { Self::data(inode) }.value;
         // SAFETY: procfs passes a file that is being opened.
-        let result = unsafe {
-            bindings::single_open(file, Some(Self::show_callback), value.cast_mut().cast())
-        };
-        if result != 0 {
-            // SAFETY: Taken above, and no `release` follows an `open` that failed.
-            unsafe { bindings::put_net(data.net) };
-        }
-        result
+        unsafe { bindings::single_open(file, Some(Self::show_callback), value.cast_mut().cast()) }
     }
 
     /// # Safety
     ///
-    /// To be called as `proc_ops::proc_release` only.
-    unsafe extern "C" fn release_callback(
-        inode: *mut bindings::inode,
+    /// To be called as `proc_ops::proc_read` only.
+    unsafe extern "C" fn read_callback(
         file: *mut bindings::file,
-    ) -> c_int {
-        // SAFETY: procfs calls back for a file of ours, once, before it is removed.
-        let net = unsafe { Self::data(inode) }.net;
-        // SAFETY: Opened by `single_open()`.
-        let result = unsafe { bindings::single_release(inode, file) };
-        // SAFETY: Taken by `open_callback`.
-        unsafe { bindings::put_net(net) };
-        result
+        buf: *mut c_char,
+        count: usize,
+        offset: *mut bindings::loff_t,
+    ) -> isize {
+        // SAFETY: procfs calls back for an open file of ours.
+        let data = unsafe { Self::data(bindings::file_inode(file)) };
+        let Some(_busy) = Busy::new(data) else {
+            // CAST: An errno.
+            return EIO.to_errno() as isize;
+        };
+        // SAFETY: Opened by `single_open()`; the arguments are procfs' own.
+        unsafe { bindings::seq_read(file, buf, count, offset) }
     }
 
     /// # Safety
@@ -241,6 +248,7 @@ impl<T: File> Adapter<T> {
         from_result(|| {
             // SAFETY: procfs calls back for an open file of ours.
             let data = unsafe { Self::data(bindings::file_inode(file)) };
+            let _busy = Busy::new(data).ok_or(EIO)?;
             let line = UserSlice::new(UserPtr::from_ptr(buf.cast_mut().cast()), count).reader();
             data.value.write(line)?;
             Ok(isize::try_from(count)?)
