@@ -35,7 +35,10 @@ lock_inputs() {
 }
 
 versions_show() {
-	[ -s "$LOCK" ] || versions_have
+	if [ ! -s "$LOCK" ]; then
+		host_check
+		versions_have
+	fi
 	local RELEASE KERNEL_VERSION IMAGES HEADERS SOURCE TOOLS GUEST RUSTC_TEXT BINDGEN_TEXT CC_TEXT RESOLVED INPUTS BUSYBOX
 	# shellcheck source=/dev/null
 	. "$LOCK"
