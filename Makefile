@@ -38,7 +38,7 @@ conformance ha bench torture deb matrix:
 help:
 	@echo 'make           build ipt_CLUSTERIP.ko for a stock Debian kernel (in build/module)'
 	@echo 'make demo      three nodes and a client in a guest: the cluster answers, a node dies, its share moves'
-	@echo 'make test      host tests, style gates, tests in the guest; T=name runs those guest tests only'
+	@echo 'make test      host tests, style gates, tests in the guest; of the guest tests, T=name runs those named'
 	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
 	@echo 'make install   install the module for the running kernel'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
