@@ -14,7 +14,10 @@ apt_sources() {
 	experimental) set -- sid experimental ;;
 	*) set -- "$SUITE" ;;
 	esac
-	[ "$BASE" = trixie ] || options+=" check-valid-until=no"
+	case $BASE in
+	bookworm | trixie) ;;
+	*) options+=" check-valid-until=no" ;;
+	esac
 	for suite; do
 		echo "deb [$options] $MIRROR $suite main"
 	done

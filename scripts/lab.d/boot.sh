@@ -4,7 +4,8 @@
 # One boot of the guest: payload in, command run, its output live, its exit code ours.
 
 lab_boot() {
-	local payload=$BUILD/payload memory=1G cpus=2 limit=600 append='' start=$SECONDS
+	local payload=$BUILD/payload memory=1G cpus=2 limit=600 append='' start=$SECONDS image=''
+	CONSOLE_KEPT=console.log
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--) shift && break ;;
@@ -13,6 +14,8 @@ lab_boot() {
 		--smp) cpus=$2 ;;
 		--timeout) limit=$2 ;;
 		--append) append=$2 ;;
+		--console) CONSOLE_KEPT=$2 ;;
+		--image) image=$2 ;;
 		-*) die "boot" "there is no option $1" "scripts/lab help lists them" ;;
 		*) break ;;
 		esac
@@ -20,6 +23,11 @@ lab_boot() {
 	done
 	[ $# -gt 0 ] || die "boot" "no command given" "scripts/lab boot [OPTIONS] -- COMMAND ARGS"
 	lab_setup
+	case $image in
+	'') ;;
+	"$ORACLE_SUITE") oracle_image_have && RELEASE=$ORACLE_RELEASE ;;
+	*) die "boot" "there is no image '$image'" "the only one beside the suite's own is $ORACLE_SUITE" ;;
+	esac
 	boot_files "$payload"
 	{
 		printf 'exec'
@@ -50,6 +58,7 @@ lab_boot() {
 lab_vm() {
 	local payload=$BUILD/payload saved
 	[ -t 0 ] || die "vm" "standard input is not a terminal" "run make vm from a terminal"
+	CONSOLE_KEPT=console.log
 	lab_setup
 	boot_files "$payload"
 	cat >"$RUN/tree/lab/command" <<-'END'
@@ -72,7 +81,7 @@ lab_vm() {
 	marks_search "$CONSOLE"
 }
 
-# RUN: what one boot needs, gone afterwards; only its console stays, as build/console.log.
+# RUN: what one boot needs, gone afterwards; only its console stays, as build/$CONSOLE_KEPT.
 boot_files() {
 	[ -d "$1" ] || die "boot" "there is no payload directory $1" "build it first: make demo or make test does"
 	mkdir -p "$BUILD"
@@ -83,7 +92,7 @@ boot_files() {
 	RUN=$BUILD/run.$$
 	mkdir "$RUN"
 	# shellcheck disable=SC2064  # this very directory
-	trap "mv '$RUN/console.log' '$BUILD'; rm -rf '$RUN'" EXIT
+	trap "mv '$RUN/console.log' '$BUILD/$CONSOLE_KEPT'; rm -rf '$RUN'" EXIT
 	trap 'exit 130' INT
 	CONSOLE=$RUN/console.log
 	: >"$CONSOLE"

@@ -26,7 +26,7 @@ LOGS=$BUILD/log
 case $SUITE in
 trixie-backports) BASE=trixie ;;
 experimental) BASE=sid ;;
-sid | forky) BASE=$SUITE ;;
+sid | forky | bookworm) BASE=$SUITE ;; # bookworm: for what the oracle needs only
 *) BASE= ;; # refused by host_check, with a remedy
 esac
 

@@ -8,14 +8,18 @@ GUEST_MODULES="net lib crypto arch/x86/crypto fs/overlayfs fs/squashfs fs/9p fs/
 	drivers/virtio drivers/block drivers/char drivers/net/*.ko* drivers/net/bonding drivers/net/ipvlan
 	drivers/net/macvlan drivers/net/netdevsim drivers/net/vxlan drivers/net/wireguard drivers/net/team"
 # What the initramfs loads before there is a root.
-BOOT_MODULES="virtio_blk squashfs overlay"
+# In bookworm's kernel the bus and the ports are modules too.
+BOOT_MODULES="virtio_pci virtio_console virtio_blk squashfs overlay"
 
 guest_have() {
 	cached GUEST_DIR guest "$(key "$SUITE" "$MIRROR" "$GUEST" "$(declare -f guest_make make_root)")" \
 		"making the guest's root" 30 guest_make
-	cached IMAGE_DIR image "$(key "$RELEASE" "$KERNEL_VERSION" "$IMAGES" "$(<"$LABD/guest.sh")" \
-		"$(<"$LABD/initramfs-init")" "$BUSYBOX")" \
+	cached IMAGE_DIR image "$(image_key)" \
 		"unpacking the stock kernel $RELEASE and its modules" 40 image_make
+}
+
+image_key() {
+	key "$RELEASE" "$KERNEL_VERSION" "$IMAGES" "$(<"$LABD/guest.sh")" "$(<"$LABD/initramfs-init")" "$BUSYBOX"
 }
 
 guest_make() {

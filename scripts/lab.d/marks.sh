@@ -12,7 +12,7 @@ marks_search() {
 	local console=$1 found
 	found=$(grep -aEn -A 12 -- "$MARKS" "$console" | head -n 80) || true
 	[ -n "$found" ] || return 0
-	say "crash marks on the console (kept in build/console.log):"
+	say "crash marks on the console (kept in build/${CONSOLE_KEPT:-console.log}):"
 	sed 's/^/  | /' <<<"$found" >&2
 	return 1
 }

@@ -28,16 +28,19 @@ module_depmod() {
 	sum=$(key "$(sha256sum <"$ko")" "$IMAGE_DIR")
 	dir=$BUILD/depmod/$sum
 	if [ ! -d "$dir" ]; then
-		rm -rf "$BUILD/depmod"
-		local lib=$BUILD/depmod/tmp/usr/lib/modules/$RELEASE
+		local tmp=$BUILD/depmod/tmp.$$
+		local lib=$tmp/usr/lib/modules/$RELEASE
+		rm -rf "$tmp"
 		mkdir -p "$lib/updates"
-		ln -s usr/lib "$BUILD/depmod/tmp/lib"
+		# Another boot may be using an older one.
+		find "$BUILD/depmod" -mindepth 1 -maxdepth 1 -mmin +60 -exec rm -rf {} +
+		ln -s usr/lib "$tmp/lib"
 		ln -s "$IMAGE_DIR/modules/usr/lib/modules/$RELEASE/kernel" "$lib/kernel"
 		cp "$IMAGE_DIR/modules/usr/lib/modules/$RELEASE"/modules.{order,builtin,builtin.modinfo} "$lib"
 		cp "$ko" "$lib/updates/ipt_CLUSTERIP.ko"
-		depmod -b "$BUILD/depmod/tmp" "$RELEASE"
-		rm "$lib/kernel" "$BUILD/depmod/tmp/lib"
-		mv "$BUILD/depmod/tmp" "$dir"
+		depmod -b "$tmp" "$RELEASE"
+		rm "$lib/kernel" "$tmp/lib"
+		mv "$tmp" "$dir"
 	fi
 	DEPMOD_DIR=$dir
 }

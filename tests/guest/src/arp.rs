@@ -2,25 +2,25 @@
 
 //! What a node says by ARP: the VIP is at the cluster's MAC, all else as it is.
 
-use crate::harness::cluster::CLIENT_MAC;
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::MAC_BYTES;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::host::program;
-use crate::harness::host::rule;
-use crate::harness::packet;
-use crate::harness::packet::Arp;
-use crate::harness::packet::Mac;
-use crate::harness::tap::Tap;
-use crate::harness::tap::ETH_ARP;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use harness::cluster::CLIENT_MAC;
+use harness::cluster::MAC;
+use harness::cluster::MAC_BYTES;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::host::program;
+use harness::host::rule;
+use harness::packet;
+use harness::packet::Arp;
+use harness::packet::Mac;
+use harness::tap::Tap;
+use harness::tap::ETH_ARP;
+use harness::tests;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 use std::net::Ipv4Addr;
 use std::net::UdpSocket;
 

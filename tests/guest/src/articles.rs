@@ -3,25 +3,25 @@
 //! What the documents about CLUSTERIP tell people to type, typed into a shell as it stands there, and
 //! what Pacemaker's IPaddr2 types for them.
 
-use crate::harness::clean::uses;
-use crate::harness::cluster::takers;
-use crate::harness::cluster::Node;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::flow::Flow;
-use crate::harness::host::expect_no_vip;
-use crate::harness::host::host;
-use crate::harness::host::program;
-use crate::harness::packet;
-use crate::harness::packet::Ip;
-use crate::harness::Cluster;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use harness::clean::uses;
+use harness::cluster::takers;
+use harness::cluster::Node;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::flow::Flow;
+use harness::host::expect_no_vip;
+use harness::host::host;
+use harness::host::program;
+use harness::packet;
+use harness::packet::Ip;
+use harness::tests;
+use harness::Cluster;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 use std::net::Ipv4Addr;
 use std::process::Command;
 

@@ -3,24 +3,24 @@
 //! A bad rule gets its error number and a line in the log that names the remedy, and leaves nothing
 //! behind.
 
-use crate::harness::blob;
-use crate::harness::blob::Payload;
-use crate::harness::blob::Rule;
-use crate::harness::clean::uses;
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::expect_errno;
-use crate::harness::host::expect_no_vip;
-use crate::harness::host::host;
-use crate::harness::host::program;
-use crate::harness::host::rule;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Result;
+use harness::blob;
+use harness::blob::Payload;
+use harness::blob::Rule;
+use harness::clean::uses;
+use harness::cluster::MAC;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::expect_errno;
+use harness::host::expect_no_vip;
+use harness::host::host;
+use harness::host::program;
+use harness::host::rule;
+use harness::tests;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -60,7 +60,7 @@ pub fn refused(host: &Netns, what: &str, rule: &Rule, errno: i32) -> Result<()> 
 }
 
 fn with(change: impl FnOnce(&mut Payload)) -> Rule {
-    let mut payload = Payload::new();
+    let mut payload = Payload::default();
     change(&mut payload);
     Rule::new(VIP_ADDRESS, "eth0", &payload)
 }
@@ -141,7 +141,7 @@ fn checks_bad_local_nodes(ctx: &mut Ctx) -> Result<()> {
         (&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 65], 15),
     ];
     for (nodes, bad) in cases {
-        let rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::new().nodes(64, nodes));
+        let rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::default().nodes(64, nodes));
         refused(
             &host,
             &format!("local nodes {nodes:?}"),
@@ -168,13 +168,17 @@ fn checks_total_nodes_d1_d10(ctx: &mut Ctx) -> Result<()> {
         let rule = Rule::new(
             VIP_ADDRESS,
             "eth0",
-            &Payload::new().nodes(total, &[1, node]),
+            &Payload::default().nodes(total, &[1, node]),
         );
         refused(&host, "a local node above the total", &rule, libc::EINVAL)?;
         ctx.expect_line(VIP)?;
     }
     for (total, node) in [(1, 1), (64, 64)] {
-        let rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::new().nodes(total, &[node]));
+        let rule = Rule::new(
+            VIP_ADDRESS,
+            "eth0",
+            &Payload::default().nodes(total, &[node]),
+        );
         install(&host, &rule)??;
         ensure!(host.nodes(VIP)? == node.to_string());
         host.iptables("-F")?;
@@ -200,12 +204,12 @@ fn checks_no_such_interface_d12(ctx: &mut Ctx) -> Result<()> {
     refused(
         &host,
         "no such device",
-        &Rule::new(VIP_ADDRESS, "eth9", &Payload::new()),
+        &Rule::new(VIP_ADDRESS, "eth9", &Payload::default()),
         libc::ENOENT,
     )?;
     ctx.expect_refusal("no such interface eth9", VIP)?;
     for (name, mask) in [("eth+", 3), ("eth0+", 4), ("+", 0)] {
-        let mut rule = Rule::new(VIP_ADDRESS, name, &Payload::new());
+        let mut rule = Rule::new(VIP_ADDRESS, name, &Payload::default());
         rule.interface_mask = mask;
         refused(&host, &format!("-i {name}"), &rule, libc::ENOENT)?;
         ctx.expect_refusal(&format!("no such interface {name}"), VIP)?;

@@ -2,20 +2,20 @@
 
 //! What the people at the command line see: stock iptables' own words, and where it puts rules.
 
-use crate::harness::clean::uses;
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::VIP;
-use crate::harness::host::expect_no_vip;
-use crate::harness::host::host;
-use crate::harness::host::rule;
-use crate::harness::host::NEW;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use harness::clean::uses;
+use harness::cluster::MAC;
+use harness::cluster::VIP;
+use harness::host::expect_no_vip;
+use harness::host::host;
+use harness::host::rule;
+use harness::host::NEW;
+use harness::tests;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 
 pub fn tests() -> Vec<Test> {
     tests![

@@ -2,19 +2,19 @@
 
 //! What connection tracking says of a packet in INPUT, and the mark that is left with it.
 
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::flow::flows;
-use crate::harness::packet;
-use crate::harness::packet::Ip;
-use crate::harness::Cluster;
-use crate::harness::Ctx;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use harness::cluster::MAC;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::flow::flows;
+use harness::packet;
+use harness::packet::Ip;
+use harness::tests;
+use harness::Cluster;
+use harness::Ctx;
+use harness::Test;
 use std::net::Ipv4Addr;
 
 const SEED: u32 = 0xabcd_ef01;

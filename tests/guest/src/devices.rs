@@ -2,18 +2,18 @@
 
 //! A VIP is bound to its device's name: it follows whatever device has that name.
 
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::VIP;
-use crate::harness::host::expect_no_vip;
-use crate::harness::host::host;
-use crate::harness::host::named;
-use crate::harness::host::rule;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Result;
+use harness::cluster::MAC;
+use harness::cluster::VIP;
+use harness::host::expect_no_vip;
+use harness::host::host;
+use harness::host::named;
+use harness::host::rule;
+use harness::tests;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 
 pub fn tests() -> Vec<Test> {
     tests![

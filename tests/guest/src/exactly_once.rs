@@ -3,16 +3,16 @@
 //! Above all: each flow is taken by exactly one node, the one that the kernel's hash names, and a
 //! handover moves one share and nothing else.
 
-use crate::harness::cluster::takers;
-use crate::harness::cluster::MODES;
-use crate::harness::cluster::VIP;
-use crate::harness::flow::flows;
-use crate::harness::flow::Flow;
-use crate::harness::Cluster;
-use crate::harness::Ctx;
-use crate::harness::Test;
 use anyhow::ensure;
 use anyhow::Result;
+use harness::cluster::takers;
+use harness::cluster::MODES;
+use harness::cluster::VIP;
+use harness::flow::flows;
+use harness::flow::Flow;
+use harness::Cluster;
+use harness::Ctx;
+use harness::Test;
 
 const SEED: u32 = 0xabcd_ef01;
 const FLOWS: u16 = 2000;

@@ -3,21 +3,21 @@
 //! The forms that a rule may have: empty sets, joining rules, rules without `-i`, odd devices.
 
 use crate::checks::install;
-use crate::harness::blob::Payload;
-use crate::harness::blob::Rule;
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::expect_errno;
-use crate::harness::host::expect_no_vip;
-use crate::harness::host::host;
-use crate::harness::host::rule;
-use crate::harness::host::NEW;
-use crate::harness::Ctx;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Result;
+use harness::blob::Payload;
+use harness::blob::Rule;
+use harness::cluster::MAC;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::expect_errno;
+use harness::host::expect_no_vip;
+use harness::host::host;
+use harness::host::rule;
+use harness::host::NEW;
+use harness::tests;
+use harness::Ctx;
+use harness::Test;
 
 pub fn tests() -> Vec<Test> {
     tests![
@@ -39,7 +39,7 @@ pub fn tests() -> Vec<Test> {
 fn forms_initially_empty_set(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
     for nodes in [&[][..], &[0][..]] {
-        let rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::new().nodes(2, nodes));
+        let rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::default().nodes(2, nodes));
         install(&host, &rule)??;
         ensure!(
             host.nodes(VIP)?.is_empty(),
@@ -61,7 +61,11 @@ fn forms_initially_empty_set(ctx: &mut Ctx) -> Result<()> {
 
 fn forms_duplicate_local_nodes(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
-    let rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::new().nodes(5, &[4, 2, 4, 2]));
+    let rule = Rule::new(
+        VIP_ADDRESS,
+        "eth0",
+        &Payload::default().nodes(5, &[4, 2, 4, 2]),
+    );
     install(&host, &rule)??;
     ensure!(host.nodes(VIP)? == "2,4", "{}", host.nodes(VIP)?);
     Ok(())
@@ -133,7 +137,7 @@ fn forms_second_new_d6(ctx: &mut Ctx) -> Result<()> {
 fn forms_altname_d22(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
     host.ip("link property add dev eth0 altname public\n")?;
-    let rule_by_hand = Rule::new(VIP_ADDRESS, "public", &Payload::new());
+    let rule_by_hand = Rule::new(VIP_ADDRESS, "public", &Payload::default());
     expect_errno(
         "a new VIP on an altname",
         install(&host, &rule_by_hand)?,
@@ -165,13 +169,13 @@ fn forms_odd_interfaces_may_join_d12(ctx: &mut Ctx) -> Result<()> {
 fn forms_tunnel_cannot_carry_a_vip(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
     host.ip("addr add 192.0.2.1/24 dev eth0\nlink add tun7 type ipip local 192.0.2.1 remote 192.0.2.2\nlink set tun7 up\n")?;
-    let rule = Rule::new(VIP_ADDRESS, "tun7", &Payload::new());
+    let rule = Rule::new(VIP_ADDRESS, "tun7", &Payload::default());
     expect_errno("a VIP on a tunnel", install(&host, &rule)?, libc::EINVAL)?;
     ctx.expect_line(VIP)?;
     expect_no_vip(&host, VIP)?;
     // Found by its address, it is refused as well.
     host.ip(&format!("addr add {VIP}/32 dev tun7\n"))?;
-    let rule = Rule::new(VIP_ADDRESS, "", &Payload::new());
+    let rule = Rule::new(VIP_ADDRESS, "", &Payload::default());
     expect_errno(
         "a VIP found on a tunnel",
         install(&host, &rule)?,
@@ -217,7 +221,7 @@ fn forms_interface_found_by_route(ctx: &mut Ctx) -> Result<()> {
 
 fn forms_interface_not_found(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
-    let rule = Rule::new(VIP_ADDRESS, "", &Payload::new());
+    let rule = Rule::new(VIP_ADDRESS, "", &Payload::default());
     let mut refused = |what: &str| -> Result<()> {
         expect_errno(what, install(&host, &rule)?, libc::EINVAL)?;
         ctx.expect_refusal("Please specify an interface name", VIP)?;

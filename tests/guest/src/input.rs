@@ -3,22 +3,22 @@
 //! The packet path in INPUT: which bytes are hashed, what becomes of a packet, and a whole cluster of
 //! real sockets behind a bridge.
 
-use crate::harness::cluster::takers;
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::MODES;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::flow::flows;
-use crate::harness::flow::transport;
-use crate::harness::packet;
-use crate::harness::packet::Ip;
-use crate::harness::Cluster;
-use crate::harness::Ctx;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use harness::cluster::takers;
+use harness::cluster::MAC;
+use harness::cluster::MODES;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::flow::flows;
+use harness::flow::transport;
+use harness::packet;
+use harness::packet::Ip;
+use harness::tests;
+use harness::Cluster;
+use harness::Ctx;
+use harness::Test;
 use std::io;
 use std::net::Ipv4Addr;
 use std::net::TcpListener;

@@ -2,25 +2,25 @@
 
 //! How long a VIP lives: as long as there is a rule for it, through every replacement of its table.
 
-use crate::harness::blob;
-use crate::harness::blob::Payload;
-use crate::harness::blob::Rule;
-use crate::harness::clean::uses;
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::expect_errno;
-use crate::harness::host::expect_no_vip;
-use crate::harness::host::host;
-use crate::harness::host::rule;
-use crate::harness::host::NEW;
-use crate::harness::netns::vip_path;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Result;
+use harness::blob;
+use harness::blob::Payload;
+use harness::blob::Rule;
+use harness::clean::uses;
+use harness::cluster::MAC;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::expect_errno;
+use harness::host::expect_no_vip;
+use harness::host::host;
+use harness::host::rule;
+use harness::host::NEW;
+use harness::netns::vip_path;
+use harness::tests;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
@@ -150,7 +150,7 @@ fn lifetime_check_again_without_the_device(ctx: &mut Ctx) -> Result<()> {
 fn lifetime_flush_takes_all_at_once(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
     for _ in 0..10 {
-        let rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::new());
+        let rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::default());
         let socket = host.enter(blob::socket)??;
         blob::replace(&socket, "filter", &[rule])?;
         ensure!(host.has_vip(VIP)?, "no file");
@@ -209,11 +209,11 @@ fn lifetime_shared_by_tables(ctx: &mut Ctx) -> Result<()> {
 
 /// Rules with a good one first and a bad one last.
 fn batch(good: &str) -> Vec<Rule> {
-    let mut bad = Payload::new();
+    let mut bad = Payload::default();
     bad.mode = 9;
     vec![
-        Rule::new(VIP_ADDRESS, good, &Payload::new()),
-        Rule::new(Ipv4Addr::new(10, 9, 0, 101), good, &Payload::new()),
+        Rule::new(VIP_ADDRESS, good, &Payload::default()),
+        Rule::new(Ipv4Addr::new(10, 9, 0, 101), good, &Payload::default()),
         Rule::new(Ipv4Addr::new(10, 9, 0, 102), good, &bad),
     ]
 }
@@ -282,7 +282,7 @@ fn lifetime_new_mac_in_one_transaction_is_refused(ctx: &mut Ctx) -> Result<()> {
 fn lifetime_first_rule_of_a_batch_decides(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
     let socket = host.enter(blob::socket)??;
-    let new = Rule::new(VIP_ADDRESS, "eth0", &Payload::new());
+    let new = Rule::new(VIP_ADDRESS, "eth0", &Payload::default());
     let joining = Rule::new(VIP_ADDRESS, "eth0", &Payload::joining());
     let wrong = blob::replace(&socket, "filter", &[joining.clone(), new.clone()]);
     expect_errno("a joining rule before the new one", wrong, libc::EINVAL)?;
@@ -298,7 +298,7 @@ fn lifetime_use_count_is_the_number_of_rules(ctx: &mut Ctx) -> Result<()> {
     let socket = host.enter(blob::socket)??;
     let rules: Vec<Rule> = (1..=200_u32)
         .map(|number| Ipv4Addr::from(0x0a09_0100 + number % 150))
-        .map(|vip| Rule::new(vip, "eth0", &Payload::new()))
+        .map(|vip| Rule::new(vip, "eth0", &Payload::default()))
         .collect();
     for count in [1, 200, 7, 150, 0, 3] {
         blob::replace(&socket, "filter", &rules[..count])?;

@@ -14,7 +14,6 @@ mod conntrack;
 mod devices;
 mod exactly_once;
 mod forms;
-mod harness;
 mod input;
 mod lifetime;
 mod module;

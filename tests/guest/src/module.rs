@@ -2,18 +2,18 @@
 
 //! Loading and unloading.
 
-use crate::harness::clean::uses;
-use crate::harness::cluster::VIP;
-use crate::harness::host::host;
-use crate::harness::host::program;
-use crate::harness::host::rule;
-use crate::harness::netns::vip_path;
-use crate::harness::Ctx;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::anyhow;
 use anyhow::ensure;
 use anyhow::Result;
+use harness::clean::uses;
+use harness::cluster::VIP;
+use harness::host::host;
+use harness::host::program;
+use harness::host::rule;
+use harness::netns::vip_path;
+use harness::tests;
+use harness::Ctx;
+use harness::Test;
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::AtomicBool;

@@ -2,23 +2,23 @@
 
 //! Network namespaces, and the user namespaces that own them.
 
-use crate::harness::clean::uses;
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::VIP;
-use crate::harness::eventually;
-use crate::harness::expect_errno;
-use crate::harness::host::host;
-use crate::harness::host::named;
-use crate::harness::host::program;
-use crate::harness::host::rule;
-use crate::harness::host::NEW;
-use crate::harness::Ctx;
-use crate::harness::Test;
 use crate::module::reload;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use harness::clean::uses;
+use harness::cluster::MAC;
+use harness::cluster::VIP;
+use harness::eventually;
+use harness::expect_errno;
+use harness::host::host;
+use harness::host::named;
+use harness::host::program;
+use harness::host::rule;
+use harness::host::NEW;
+use harness::tests;
+use harness::Ctx;
+use harness::Test;
 use std::fs;
 use std::io::Read;
 use std::process::Child;

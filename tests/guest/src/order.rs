@@ -5,23 +5,23 @@
 
 use crate::checks::install;
 use crate::checks::refused;
-use crate::harness::blob;
-use crate::harness::blob::Payload;
-use crate::harness::blob::Rule;
-use crate::harness::clean::uses;
-use crate::harness::cluster::MAC_BYTES;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::expect_errno;
-use crate::harness::host::expect_no_vip;
-use crate::harness::host::host;
-use crate::harness::host::rule;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Result;
+use harness::blob;
+use harness::blob::Payload;
+use harness::blob::Rule;
+use harness::clean::uses;
+use harness::cluster::MAC_BYTES;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::expect_errno;
+use harness::host::expect_no_vip;
+use harness::host::host;
+use harness::host::rule;
+use harness::tests;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 use std::net::Ipv4Addr;
 
 pub fn tests() -> Vec<Test> {
@@ -34,7 +34,7 @@ pub fn tests() -> Vec<Test> {
 
 /// A rule with every fault there is; what its payload says is to be written to it yet.
 fn all_wrong() -> (Rule, Payload) {
-    let mut payload = Payload::new();
+    let mut payload = Payload::default();
     payload.mac = [2, 0, 0, 0, 0, 1];
     payload.total = 65;
     payload.num_local = 17;

@@ -3,21 +3,21 @@
 //! `/proc/net/ipt_CLUSTERIP/<vip>`: what is read, what may be written, and how long it is there.
 
 use crate::checks::install;
-use crate::harness::blob::Payload;
-use crate::harness::blob::Rule;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::expect_errno;
-use crate::harness::host::host;
-use crate::harness::host::rule;
-use crate::harness::netns::vip_path;
-use crate::harness::sys;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Result;
+use harness::blob::Payload;
+use harness::blob::Rule;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::expect_errno;
+use harness::host::host;
+use harness::host::rule;
+use harness::netns::vip_path;
+use harness::sys;
+use harness::tests;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -55,7 +55,7 @@ fn read_write() -> OpenOptions {
 /// A machine with a VIP of so many nodes, and its file.
 fn with_nodes(ctx: &mut Ctx, total: u16, nodes: &[u16]) -> Result<(Netns, File)> {
     let host = host(ctx)?;
-    let rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::new().nodes(total, nodes));
+    let rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::default().nodes(total, nodes));
     install(&host, &rule)??;
     let file = host.open(VIP, &read_write())?;
     Ok((host, file))

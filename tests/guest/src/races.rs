@@ -3,28 +3,28 @@
 //! Many at once: rules that come and go by several hands, devices, files and ARP meanwhile
 //! (D7, D8, D9, D17, D18). Warnings of the kernel's end the guest, and with it the run.
 
-use crate::harness::blob;
-use crate::harness::blob::Payload;
-use crate::harness::blob::Rule;
-use crate::harness::clean::uses;
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::MAC_BYTES;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::host::expect_no_vip;
-use crate::harness::host::host;
-use crate::harness::host::NEW;
-use crate::harness::module;
-use crate::harness::neighbour::Neighbour;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::anyhow;
 use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use harness::blob;
+use harness::blob::Payload;
+use harness::blob::Rule;
+use harness::clean::uses;
+use harness::cluster::MAC;
+use harness::cluster::MAC_BYTES;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::host::expect_no_vip;
+use harness::host::host;
+use harness::host::NEW;
+use harness::module;
+use harness::neighbour::Neighbour;
+use harness::tests;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 use std::fs::OpenOptions;
 use std::io;
 use std::io::Read;
@@ -70,7 +70,7 @@ fn together(workers: Vec<Hand>, helpers: Vec<Hand>, over: &AtomicBool) -> Result
 }
 
 fn a_rule(hook: usize) -> Rule {
-    let mut rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::new());
+    let mut rule = Rule::new(VIP_ADDRESS, "eth0", &Payload::default());
     rule.hook = hook;
     rule
 }

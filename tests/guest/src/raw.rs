@@ -3,21 +3,21 @@
 //! The raw table, where there is no connection tracking: the rule decides by itself, and names the
 //! node that it would name in INPUT.
 
-use crate::harness::cluster::takers;
-use crate::harness::cluster::MODES;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::flow::flows;
-use crate::harness::host::host;
-use crate::harness::host::NEW;
-use crate::harness::packet;
-use crate::harness::packet::Ip;
-use crate::harness::Cluster;
-use crate::harness::Ctx;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Result;
+use harness::cluster::takers;
+use harness::cluster::MODES;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::flow::flows;
+use harness::host::host;
+use harness::host::NEW;
+use harness::packet;
+use harness::packet::Ip;
+use harness::tests;
+use harness::Cluster;
+use harness::Ctx;
+use harness::Test;
 use std::net::Ipv4Addr;
 
 const SEED: u32 = 0x1234_5678;

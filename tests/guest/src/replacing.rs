@@ -3,28 +3,28 @@
 //! Each change of a table replaces it whole: what that says, what it begins and ends, and what the
 //! new one gives back.
 
-use crate::harness::blob;
-use crate::harness::blob::Payload;
-use crate::harness::blob::Rule;
-use crate::harness::clean::uses;
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::eventually;
-use crate::harness::expect_errno;
-use crate::harness::host::expect_no_vip;
-use crate::harness::host::host;
-use crate::harness::host::named;
-use crate::harness::host::program;
-use crate::harness::host::rule;
-use crate::harness::netns::vip_path;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use harness::blob;
+use harness::blob::Payload;
+use harness::blob::Rule;
+use harness::clean::uses;
+use harness::cluster::MAC;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::eventually;
+use harness::expect_errno;
+use harness::host::expect_no_vip;
+use harness::host::host;
+use harness::host::named;
+use harness::host::program;
+use harness::host::rule;
+use harness::netns::vip_path;
+use harness::tests;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -264,9 +264,9 @@ fn replacing_that_fails_ends_nothing(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
     let before = changed_vip(&host)?;
     let socket = host.enter(blob::socket)??;
-    let good = Rule::new(VIP_ADDRESS, "eth0", &Payload::new());
-    let new = Rule::new([10, 9, 0, 101].into(), "eth0", &Payload::new());
-    let bad = Rule::new([10, 9, 0, 102].into(), "eth9", &Payload::new());
+    let good = Rule::new(VIP_ADDRESS, "eth0", &Payload::default());
+    let new = Rule::new([10, 9, 0, 101].into(), "eth0", &Payload::default());
+    let bad = Rule::new([10, 9, 0, 102].into(), "eth9", &Payload::default());
     let rules = [good.clone(), new, good.clone(), good, bad];
     for _ in 0..20 {
         let failed = blob::replace(&socket, "filter", &rules);
@@ -340,10 +340,10 @@ fn replacing_is_counted_in_all_namespaces(ctx: &mut Ctx) -> Result<()> {
 fn replacing_gives_back_what_it_was_given(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
     let socket = host.enter(blob::socket)??;
-    let mut first = Payload::new().nodes(3, &[3, 1, 3]);
+    let mut first = Payload::default().nodes(3, &[3, 1, 3]);
     first.flags = 0xffff_ffff;
     first.config = 0xdead_beef_dead_beef;
-    let mut second = Payload::new().nodes(64, &[64]);
+    let mut second = Payload::default().nodes(64, &[64]);
     second.mode = 2;
     second.seed = 0x1234_5678;
     second.config = 1;
@@ -380,8 +380,8 @@ fn replacing_gives_back_what_it_was_given(ctx: &mut Ctx) -> Result<()> {
 fn replacing_makes_a_vip_of_its_first_rule(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
     let socket = host.enter(blob::socket)??;
-    let two = Rule::new(VIP_ADDRESS, "eth0", &Payload::new().nodes(2, &[2]));
-    let five = Rule::new(VIP_ADDRESS, "eth0", &Payload::new().nodes(5, &[5]));
+    let two = Rule::new(VIP_ADDRESS, "eth0", &Payload::default().nodes(2, &[2]));
+    let five = Rule::new(VIP_ADDRESS, "eth0", &Payload::default().nodes(5, &[5]));
     blob::replace(&socket, "filter", &[five, two.clone()])?;
     ctx.expect_line(VIP)?;
     ensure!(host.nodes(VIP)? == "5");

@@ -2,31 +2,31 @@
 
 //! The module stays while there are rules, and leaves nothing behind when it goes.
 
-use crate::harness::allocations::Allocations;
-use crate::harness::blob;
-use crate::harness::blob::Payload;
-use crate::harness::blob::Rule;
-use crate::harness::clean::uses;
-use crate::harness::cluster::MAC;
-use crate::harness::cluster::VIP;
-use crate::harness::cluster::VIP_ADDRESS;
-use crate::harness::eventually;
-use crate::harness::expect_errno;
-use crate::harness::fault::Page;
-use crate::harness::host::host;
-use crate::harness::host::named;
-use crate::harness::host::rule;
-use crate::harness::host::NEW;
-use crate::harness::module;
-use crate::harness::sys;
-use crate::harness::Ctx;
-use crate::harness::Netns;
-use crate::harness::Test;
-use crate::tests;
 use anyhow::anyhow;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use harness::allocations::Allocations;
+use harness::blob;
+use harness::blob::Payload;
+use harness::blob::Rule;
+use harness::clean::uses;
+use harness::cluster::MAC;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::eventually;
+use harness::expect_errno;
+use harness::fault::Page;
+use harness::host::host;
+use harness::host::named;
+use harness::host::rule;
+use harness::host::NEW;
+use harness::module;
+use harness::sys;
+use harness::tests;
+use harness::Ctx;
+use harness::Netns;
+use harness::Test;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -347,8 +347,12 @@ fn a_life(host: &Netns, rules: &str) -> Result<()> {
     host.ip("link set eth0 name away\nlink set away name eth0\n")?;
     let socket = host.enter(blob::socket)??;
     // The second rule is refused, so the first one's VIP is taken back.
-    let good = Rule::new(VIP_ADDRESS, "eth0", &Payload::new());
-    let bad = Rule::new(VIP_ADDRESS, "eth0", &Payload::new().nodes(2, &[1, 0, 2]));
+    let good = Rule::new(VIP_ADDRESS, "eth0", &Payload::default());
+    let bad = Rule::new(
+        VIP_ADDRESS,
+        "eth0",
+        &Payload::default().nodes(2, &[1, 0, 2]),
+    );
     for table in ["mangle", "security"] {
         let rules = [good.clone(), bad.clone()];
         expect_errno(

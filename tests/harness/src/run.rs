@@ -64,7 +64,7 @@ fn run_one(test: &Test) -> Result<()> {
     for left in clean::left_behind()? {
         wrong.push(format!("left behind: {left}"));
     }
-    for crash in ctx.kmsg.crashes()? {
+    for crash in ctx.crashes()? {
         wrong.push(format!("the kernel says: {crash}"));
     }
     if wrong.is_empty() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the tests stand on.
+//! What the tests in the guest stand on.
 //!
 //! A test is a function `fn(&mut Ctx) -> Result<()>`, listed in its file's `tests()` by
 //! [`tests!`](crate::tests). It makes what it needs, asks, and returns an error that says what was
@@ -62,7 +62,7 @@ pub struct Test {
 #[macro_export]
 macro_rules! tests {
     ($($function:ident),+ $(,)?) => {
-        vec![$($crate::harness::Test {
+        vec![$($crate::Test {
             name: stringify!($function).to_string(),
             run: Box::new($function),
         }),+]
@@ -76,7 +76,7 @@ pub struct Ctx {
 
 impl Ctx {
     /// For a test that starts now: what the kernel said before is not its business.
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Ok(Self {
             kmsg: kmsg::Kmsg::from_now()?,
         })
@@ -100,6 +100,11 @@ impl Ctx {
     /// All lines in the kernel's log since the last call.
     pub fn kernel_log(&mut self) -> Result<Vec<String>> {
         self.kmsg.read()
+    }
+
+    /// The marks of a crash in the kernel's log, since the start.
+    pub fn crashes(&mut self) -> Result<&[String]> {
+        self.kmsg.crashes()
     }
 
     /// Checks that the one line about `vip` since the last call is `sentence`, then the VIP, then

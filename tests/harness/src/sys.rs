@@ -239,3 +239,11 @@ impl Drop for TxRing {
         unsafe { libc::munmap(self.ring.cast(), (RING_BLOCK * RING_BLOCKS) as usize) };
     }
 }
+
+/// Waits for a grace period of RCU (`membarrier(2)`, the global command).
+pub fn wait_for_grace_period() -> io::Result<()> {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: No pointers are passed.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    check(result as i32).map(drop)
+}

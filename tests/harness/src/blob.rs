@@ -36,10 +36,10 @@ pub struct Payload {
     pub config: u64,
 }
 
-impl Payload {
+impl Default for Payload {
     /// What `--new --hashmode sourceip --clustermac 01:00:5e:00:00:20 --total-nodes 2 --local-node 1`
     /// sends.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let mut local = [0; 16];
         local[0] = 1;
         Self {
@@ -53,7 +53,9 @@ impl Payload {
             config: 0,
         }
     }
+}
 
+impl Payload {
     /// Its first nodes replaced.
     pub fn nodes(mut self, total: u16, nodes: &[u16]) -> Self {
         self.total = total;

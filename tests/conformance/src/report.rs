@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What three guests saw, side by side; and whether each difference is one that was decided.
+
+use crate::record::Seen;
+use anyhow::bail;
+use anyhow::Context;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// What the original showed on bookworm's kernel
+    bookworm: PathBuf,
+    /// What it showed on the kernel that ours runs on
+    original: PathBuf,
+    /// What ours showed
+    ours: PathBuf,
+    /// The differences that were decided
+    #[arg(long)]
+    differences: PathBuf,
+    /// Where the table goes, as Markdown
+    #[arg(long)]
+    table: PathBuf,
+}
+
+/// Which implementation stands alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// Ours; the original is the same on both kernels.
+    Ours,
+    /// The original on bookworm's kernel: the newer kernel is what differs.
+    Bookworm,
+    /// The original on the newer kernel.
+    Original,
+    /// Each is different.
+    All,
+}
+
+impl Who {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "ours" => Self::Ours,
+            "bookworm" => Self::Bookworm,
+            "original" => Self::Original,
+            "all" => Self::All,
+            _ => return None,
+        })
+    }
+
+    /// Of three values, in the order of the columns.
+    fn of(values: &[Option<String>; 3]) -> Option<Self> {
+        let [bookworm, original, ours] = values;
+        match (bookworm == original, original == ours, bookworm == ours) {
+            (true, true, _) => None,
+            (true, ..) => Some(Self::Ours),
+            (_, true, _) => Some(Self::Bookworm),
+            (_, _, true) => Some(Self::Original),
+            _ => Some(Self::All),
+        }
+    }
+}
+
+/// A difference that was decided.
+pub struct Listed {
+    who: Who,
+    pub reason: String,
+    found: bool,
+}
+
+pub type Differences = BTreeMap<(String, String), Listed>;
+
+/// Lines `case | what | who | reason`; `#` begins a remark.
+pub fn read_differences(path: &Path) -> Result<Differences> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let mut listed = Differences::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let place = format!("{}:{}", path.display(), number + 1);
+        let words: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [case, key, who, reason] = words[..] else {
+            bail!("{place}: not `case | what | who | reason`");
+        };
+        let who = Who::parse(who).with_context(|| format!("{place}: who is {who}?"))?;
+        if reason.is_empty() {
+            bail!("{place}: a difference needs its reason");
+        }
+        let entry = Listed {
+            who,
+            reason: reason.to_string(),
+            found: false,
+        };
+        if listed
+            .insert((case.to_string(), key.to_string()), entry)
+            .is_some()
+        {
+            bail!("{place}: listed twice");
+        }
+    }
+    Ok(listed)
+}
+
+pub fn run(options: &Options) -> Result<bool> {
+    let columns = [
+        Seen::read(&options.bookworm)?,
+        Seen::read(&options.original)?,
+        Seen::read(&options.ours)?,
+    ];
+    let mut listed = read_differences(&options.differences)?;
+    let mut order: Vec<String> = Vec::new();
+    for case in columns.iter().flat_map(|seen| &seen.order) {
+        if !order.contains(case) {
+            order.push(case.clone());
+        }
+    }
+
+    let (mut passed, mut failed) = (0, 0);
+    let mut table = String::from(
+        "| case | the original, bookworm's kernel | the original, the lab's kernel | ours | why |\n\
+         | --- | --- | --- | --- | --- |\n",
+    );
+    for case in &order {
+        let (rows, wrong) = judge(case, &columns, &mut listed);
+        table += &rows;
+        if wrong.is_empty() {
+            passed += 1;
+        } else {
+            failed += 1;
+            println!("FAILED {case}");
+            wrong.iter().for_each(|line| println!("         {line}"));
+        }
+    }
+    for ((case, key), entry) in listed
+        .iter()
+        .filter(|((_, key), entry)| !entry.found && key != "*")
+    {
+        failed += 1;
+        println!(
+            "FAILED {case}: `{key}` is listed as a difference ({}) and is none",
+            entry.reason
+        );
+    }
+    fs::write(&options.table, table)?;
+    println!(
+        "{} cases, {} differences listed; the table is {}",
+        order.len(),
+        listed.len(),
+        options.table.display()
+    );
+    println!("{passed} passed, {failed} failed");
+    Ok(failed == 0 && passed > 0)
+}
+
+/// A case's row, and what is wrong with it.
+fn judge(case: &str, columns: &[Seen; 3], listed: &mut Differences) -> (String, Vec<String>) {
+    let mut wrong = Vec::new();
+    let mut keys: Vec<&str> = Vec::new();
+    for (key, _) in columns
+        .iter()
+        .filter_map(|seen| seen.cases.get(case))
+        .flatten()
+    {
+        if !keys.contains(&key.as_str()) {
+            keys.push(key);
+        }
+    }
+    let mut cells: [Vec<String>; 3] = Default::default();
+    let mut reasons = Vec::new();
+    for key in keys {
+        let values = [0, 1, 2].map(|column| columns[column].value(case, key));
+        for (cell, value) in cells.iter_mut().zip(&values) {
+            cell.push(format!("{key}: {}", value.as_deref().unwrap_or("–")));
+        }
+        if key == "broken" {
+            wrong.push(format!("could not be carried out: {values:?}"));
+            continue;
+        }
+        let differs = Who::of(&values);
+        let entry = listed.get_mut(&(case.to_string(), key.to_string()));
+        match (differs, entry) {
+            (None, None) => {}
+            (Some(who), Some(entry)) => {
+                entry.found = true;
+                reasons.push(entry.reason.clone());
+                if who != entry.who {
+                    wrong.push(format!(
+                        "{key}: {:?} is listed to stand alone, {who:?} does",
+                        entry.who
+                    ));
+                }
+            }
+            (Some(_), None) => wrong.push(format!(
+                "{key}: bookworm {:?}, original {:?}, ours {:?}",
+                values[0], values[1], values[2]
+            )),
+            // Said at the end, with all those that are not found.
+            (None, Some(_)) => {}
+        }
+    }
+    reasons.dedup();
+    let cells = cells.map(|cell| shown(&cell.join("; ")));
+    let same = |column: usize| {
+        if cells[column] == cells[0] {
+            "same"
+        } else {
+            &cells[column]
+        }
+    };
+    let row = format!(
+        "| {case} | {} | {} | {} | {} |\n",
+        cells[0],
+        same(1),
+        same(2),
+        reasons.join("; ")
+    );
+    (row, wrong)
+}
+
+/// A cell's text.
+fn shown(text: &str) -> String {
+    text.replace('|', "\\|")
+}
