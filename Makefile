@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The doors. Everything behind them is in scripts/; the kernel's make reads Kbuild, not this file.
-# Parameters: SUITE KVER FLAVOUR (which kernel: see scripts/lab help), T (tests whose name contains it).
+# Parameters: SUITE KVER FLAVOUR (which kernel: see scripts/lab help), T (tests whose name contains it); for
+# conformance SHORT SEED LANE MUTANTS WRITE (see the head of scripts/conformance).
 
 MAKEFLAGS += --no-print-directory
-export SUITE KVER FLAVOUR ARCH T
+export SUITE KVER FLAVOUR ARCH T SHORT SEED LANE MUTANTS WRITE
 
 .PHONY: all demo test vm install help clean conformance ha bench torture deb matrix
 
@@ -17,6 +18,9 @@ demo:
 test:
 	@scripts/test
 
+conformance:
+	@scripts/conformance
+
 vm:
 	@scripts/payload demo && scripts/lab vm
 
@@ -26,23 +30,23 @@ install:
 clean:
 	@scripts/lab clean
 
-conformance: what = comparing with the C original, case by case
 ha: what = a Pacemaker cluster in one guest
 bench: what = instructions per packet, ours beside the original
 torture: what = the debug kernel with KASAN and lockdep
 deb: what = a Debian package
 matrix: what = all supported kernels in one run
-conformance ha bench torture deb matrix:
+ha bench torture deb matrix:
 	@echo "not there yet: $(what)" >&2; exit 2
 
 help:
 	@echo 'make           build ipt_CLUSTERIP.ko for a stock Debian kernel (in build/module)'
 	@echo 'make demo      three nodes and a client in a guest: the cluster answers, a node dies, its share moves'
 	@echo 'make test      host tests, style gates, tests in the guest; of the guest tests, T=name runs those named'
+	@echo 'make conformance  the same suite against this module and the C original, in two kernels (SHORT=1: 8 minutes)'
 	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
 	@echo 'make install   install the module for the running kernel'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
 	@echo 'make help      this'
 	@echo
 	@echo 'Another kernel: make SUITE=sid demo, make KVER=7.2.9 test. More: scripts/lab help'
-	@echo 'Not there yet: conformance ha bench torture deb matrix'
+	@echo 'Not there yet: ha bench torture deb matrix'

@@ -14,6 +14,7 @@ ORACLE_FILE=net/ipv4/netfilter/ipt_CLUSTERIP.c
 # with_suite SUITE COMMAND...: with the lists of another suite.
 with_suite() {
 	local -x SUITE=$1
+	# shellcheck disable=SC2034  # what the command reads
 	local BASE=$1
 	shift
 	"$@"

@@ -76,11 +76,12 @@ versions_candidates() {
 }
 
 versions_resolve() {
-	local out=$1 release version source tmp config chosen='' seen=''
+	local out=$1 release version source tmp config chosen='' seen='' there=''
 	tmp=$(mktemp -d)
 	# shellcheck disable=SC2064  # this very directory
 	trap "rm -rf $tmp" EXIT
 	while read -r release version source; do
+		there+=" $version"
 		case $KVER in
 		'' | "$release" | "$version") ;;
 		*) [[ $version == "$KVER"[-.~+]* ]] || continue ;;
@@ -97,7 +98,7 @@ versions_resolve() {
 		rm -rf "$tmp/x" "$tmp"/*.deb
 	done < <(versions_candidates)
 	if [ -z "$chosen" ]; then
-		echo "no kernel in $SUITE ($FLAVOUR${KVER:+, $KVER}) has Rust, image, headers and source; seen:${seen:- none}"
+		echo "no kernel in $SUITE ($FLAVOUR${KVER:+, $KVER}) has Rust, image, headers and source; there are:${there:- none}${seen:+, looked at:$seen}"
 		return 1
 	fi
 	versions_lock "$config" "$chosen" "$version" "$source" >"$out"

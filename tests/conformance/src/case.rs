@@ -131,6 +131,13 @@ pub fn errno_name(error: &io::Error) -> String {
     }
 }
 
+/// Says how far a long run is, and how long it will still take.
+pub fn progress(what: &str, done: usize, of: usize, start: Instant) {
+    let seconds = start.elapsed().as_secs();
+    let left = seconds * (of - done) as u64 / (done as u64).max(1);
+    println!("{what} {done} of {of}, {seconds} s, about {left} s left");
+}
+
 /// A case that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -155,15 +162,14 @@ pub fn run(options: &Options) -> Result<bool> {
     // Each line that the module says is looked for: none may be lost to the rate limit.
     fs::write("/proc/sys/net/core/message_cost", "0")?;
     let start = Instant::now();
+    let mut said = start;
     for (number, entry) in wanted.iter().enumerate() {
-        let seconds = start.elapsed().as_secs();
-        let left = seconds * (wanted.len() - number) as u64 / (number as u64).max(1);
-        println!(
-            "case {} of {}, {seconds} s, about {left} s left: {}",
-            number + 1,
-            wanted.len(),
-            entry.title()
-        );
+        // Where it was, should the kernel end here; not for people to read.
+        println!("at\t{}", entry.title());
+        if said.elapsed() > Duration::from_secs(10) {
+            said = Instant::now();
+            progress("case", number, wanted.len(), start);
+        }
         let watchdog = watch(entry.title());
         let result = run_one(entry);
         drop(watchdog);

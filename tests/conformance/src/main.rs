@@ -13,6 +13,7 @@ mod cases;
 mod compare;
 mod host;
 mod packets;
+mod readme;
 mod record;
 mod report;
 mod roundtrip;
@@ -36,6 +37,8 @@ enum Command {
     Cases(case::Options),
     /// Compare what the cases saw in three guests, and print the table
     Report(report::Options),
+    /// Compare a section of a README with what a run made, or put it there
+    Readme(readme::Options),
     /// Compare what two guests saw of a generated input
     Compare(compare::Options),
     /// In the guest: packets of a seeded generator, and what became of each
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Cases(options) => case::run(&options),
         Command::Report(options) => report::run(&options),
+        Command::Readme(options) => readme::run(&options),
         Command::Compare(options) => compare::run(&options),
         Command::Packets(options) => packets::run(&options),
         Command::Arp(options) => arp::run(&options),
