@@ -144,6 +144,14 @@ pub fn stay_on_processor(processor: Option<usize>) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the calling thread run before all ordinary ones of its processor, as long as it wants to
+/// (`SCHED_FIFO`). The kernel gives those some time all the same, unless its settings say otherwise.
+pub fn run_before_others() -> io::Result<()> {
+    let priority = libc::sched_param { sched_priority: 1 };
+    // SAFETY: The struct lives through the call; 0 is the calling thread.
+    check(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &priority) }).map(drop)
+}
+
 /// Unloads a module; an error when somebody uses it.
 pub fn delete_module(name: &str) -> io::Result<()> {
     let name = std::ffi::CString::new(name)?;
