@@ -21,6 +21,18 @@ module_build() {
 	say "$out/ipt_CLUSTERIP.ko is up to date ($((SECONDS - start)) s)"
 }
 
+# kbuild DIR OUT: another module of the tree, a test's, against the same kernel. OUT is in build/.
+module_kbuild() {
+	local dir=$1 out=$BUILD/$2
+	if [ "$(cat "$out/.kernel" 2>/dev/null)" != "$KERNEL_KEY" ]; then
+		rm -rf "$out"
+	fi
+	mkdir -p "$out"
+	echo "$KERNEL_KEY" >"$out/.kernel"
+	build_root_run make -C /kernel M="/src/$dir" MO="/src/build/$2" --no-print-directory -s \
+		CC="$(kernel_cc)" -j"$JOBS" W=1 modules
+}
+
 # The guest finds the module by name, as on a real machine: modules.dep and its kin with our file in them. Made on the
 # host, for depmod is slow in the guest; kept in build/ under the module's own checksum.
 module_depmod() {

@@ -209,8 +209,10 @@ fn lifetime_shared_by_tables(ctx: &mut Ctx) -> Result<()> {
 
 /// Rules with a good one first and a bad one last.
 fn batch(good: &str) -> Vec<Rule> {
-    let mut bad = Payload::default();
-    bad.mode = 9;
+    let bad = Payload {
+        mode: 9,
+        ..Payload::default()
+    };
     vec![
         Rule::new(VIP_ADDRESS, good, &Payload::default()),
         Rule::new(Ipv4Addr::new(10, 9, 0, 101), good, &Payload::default()),

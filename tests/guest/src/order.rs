@@ -34,12 +34,14 @@ pub fn tests() -> Vec<Test> {
 
 /// A rule with every fault there is; what its payload says is to be written to it yet.
 fn all_wrong() -> (Rule, Payload) {
-    let mut payload = Payload::default();
-    payload.mac = [2, 0, 0, 0, 0, 1];
-    payload.total = 65;
-    payload.num_local = 17;
+    let mut payload = Payload {
+        mac: [2, 0, 0, 0, 0, 1],
+        total: 65,
+        num_local: 17,
+        mode: 9,
+        ..Payload::default()
+    };
     payload.local[..2].copy_from_slice(&[3, 0]);
-    payload.mode = 9;
     let mut rule = Rule::new(VIP_ADDRESS, "eth+", &payload);
     rule.interface_mask = 3;
     rule.mask = Ipv4Addr::new(255, 255, 255, 0);

@@ -30,6 +30,14 @@ impl Tap {
             .with_context(|| format!("a packet socket on {device} in {}", namespace.name()))
     }
 
+    /// Makes room for so many bytes of frames that are not yet taken off; each counts for more than
+    /// its length.
+    pub fn room(&self, bytes: u32) -> Result<()> {
+        let value = bytes.to_ne_bytes();
+        sys::set_option(&self.0, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &value)
+            .context("room for frames")
+    }
+
     pub fn send(&self, frame: &[u8]) -> Result<()> {
         sys::send(&self.0, frame).context("sending a frame")
     }
