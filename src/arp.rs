@@ -23,7 +23,8 @@ pub(crate) const PRIORITY: i32 = -1;
 
 impl Handler for Namespace {
     fn packet(&self, skb: &mut SkBuff, state: &State<'_>) -> Verdict {
-        let Some(sender) = arp::sender(skb.network_header()) else {
+        let message = skb.read_network::<{ arp::LEN }>();
+        let Some(sender) = message.as_ref().and_then(|bytes| arp::sender(bytes)) else {
             return Verdict::Accept;
         };
         let guard = rcu::read_lock();

@@ -83,14 +83,12 @@ impl SkBuff {
         Some(unsafe { core::slice::from_raw_parts_mut(data.add(offset as usize), len as usize) })
     }
 
-    /// The bytes from the network header on that lie in the linear part.
-    pub(crate) fn network_header(&self) -> &[u8] {
+    /// The first `N` bytes from the network header on, wherever they lie; `None` when the packet is
+    /// shorter.
+    pub(crate) fn read_network<const N: usize>(&self) -> Option<[u8; N]> {
         // SAFETY: The packet is valid.
         let offset = unsafe { bindings::skb_network_offset(self.0.get()) };
-        usize::try_from(offset)
-            .ok()
-            .and_then(|offset| self.linear().get(offset..))
-            .unwrap_or_default()
+        self.read(usize::try_from(offset).ok()?)
     }
 
     /// Makes the packet one for this host, whatever hardware address it came to: TCP takes no

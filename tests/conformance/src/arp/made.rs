@@ -22,7 +22,7 @@ const SENDER: usize = 14;
 pub const XMIT: &str = "arp xmit";
 /// The original reads and rewrites what is not a whole message.
 pub const CUT_SHORT: &str = "arp xmit cut short";
-/// And one whose rest is in a page.
+/// And looks for it where it is not, when it is in a page.
 pub const PAGED: &str = "arp xmit paged";
 pub const STREAMS: [&str; 3] = [XMIT, CUT_SHORT, PAGED];
 
@@ -91,23 +91,29 @@ impl Made {
     }
 
     /// Which stream it belongs to. The original looks at the linear bytes and, when they are fewer
-    /// than a message has, at what lies behind them; ours does not. So they part where the whole of
-    /// that is a message of a VIP here; and it is to be seen when some of the sender's MAC is linear.
+    /// than a message has, at what lies behind them; ours at the message, wherever it lies. So they
+    /// part where either is a message of a VIP here, and less than all of it is linear. What the
+    /// original rewrites is to be seen when some of the sender's MAC is linear.
     pub fn stream(&self, plan: &Plan) -> &'static str {
-        let mut seen = self.content[..self.linear].to_vec();
-        seen.resize(seen.len().max(WHOLE), self.fill);
-        let header = [0, 1, 8, 0, 6, 4, 0];
-        let known = seen.starts_with(&header) && matches!(u16::from(seen[7]), REQUEST | REPLY);
-        let sender = Ipv4Addr::new(seen[14], seen[15], seen[16], seen[17]);
-        let parts = known
-            && self.linear > SENDER_MAC
-            && self.linear < WHOLE
-            && plan.vip_on(sender, self.device).is_some();
-        match parts {
-            false => XMIT,
-            true if self.linear < self.content.len() => PAGED,
-            true => CUT_SHORT,
+        let mut behind = self.content[..self.linear].to_vec();
+        behind.resize(behind.len().max(WHOLE), self.fill);
+        let original = self.linear > SENDER_MAC && self.is_of_vip(plan, &behind);
+        let ours = self.content.len() >= WHOLE && self.is_of_vip(plan, &self.content);
+        if self.linear >= WHOLE || !(original || ours) {
+            XMIT
+        } else if self.linear < self.content.len() {
+            PAGED
+        } else {
+            CUT_SHORT
         }
+    }
+
+    fn is_of_vip(&self, plan: &Plan, message: &[u8]) -> bool {
+        let header = [0, 1, 8, 0, 6, 4, 0];
+        let sender = Ipv4Addr::new(message[14], message[15], message[16], message[17]);
+        message.starts_with(&header)
+            && matches!(u16::from(message[7]), REQUEST | REPLY)
+            && plan.vip_on(sender, self.device).is_some()
     }
 
     /// As the module wants it: `struct description` in `arp_xmit.c`.
