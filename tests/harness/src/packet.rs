@@ -85,7 +85,7 @@ pub fn frame(destination: Mac, source: Mac, kind: u16, content: &[u8]) -> Vec<u8
 }
 
 /// The Internet checksum.
-fn checksum(parts: &[&[u8]]) -> u16 {
+pub fn checksum(parts: &[&[u8]]) -> u16 {
     let bytes = parts.concat();
     let sum = bytes.chunks(2).fold(0_u32, |sum, pair| {
         sum + u32::from(pair[0]) * 256 + u32::from(*pair.get(1).unwrap_or(&0))
@@ -94,7 +94,8 @@ fn checksum(parts: &[&[u8]]) -> u16 {
     !((sum & 0xffff) + (sum >> 16)) as u16
 }
 
-fn with_checksum(
+/// Puts the checksum over a pseudo header and `bytes` at a place in them that is zero.
+pub fn with_checksum(
     ends: (Ipv4Addr, Ipv4Addr),
     protocol: u8,
     mut bytes: Vec<u8>,
@@ -137,7 +138,8 @@ pub fn sctp(ports: [u8; 4]) -> Vec<u8> {
     bytes
 }
 
-fn crc32c(bytes: &[u8]) -> u32 {
+/// The checksum of SCTP.
+pub fn crc32c(bytes: &[u8]) -> u32 {
     let sum = bytes.iter().fold(!0_u32, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
             (sum >> 1) ^ (0x82f6_3b78 & (sum & 1).wrapping_neg())

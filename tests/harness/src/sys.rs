@@ -2,10 +2,12 @@
 
 //! The few system calls that no safe crate in use here has; the only `unsafe` of this program.
 
+use std::cell::Cell;
 use std::io;
 use std::mem::size_of;
 use std::mem::size_of_val;
 use std::mem::zeroed;
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
@@ -98,6 +100,30 @@ pub fn send(fd: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Sends a whole IPv4 packet by a raw socket (`IPPROTO_RAW`) to where it says it goes.
+pub fn send_packet(fd: &OwnedFd, packet: &[u8], destination: Ipv4Addr) -> io::Result<()> {
+    // SAFETY: Zeros are a valid address; pointers and lengths are those of values that live through
+    // the call.
+    let sent = unsafe {
+        let mut address: libc::sockaddr_in = zeroed();
+        address.sin_family = libc::AF_INET as u16;
+        address.sin_addr.s_addr = u32::from_ne_bytes(destination.octets());
+        libc::sendto(
+            fd.as_raw_fd(),
+            packet.as_ptr().cast(),
+            packet.len(),
+            0,
+            ptr::from_ref(&address).cast(),
+            size_of::<libc::sockaddr_in>() as u32,
+        )
+    };
+    if sent == packet.len() as isize {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// The next datagram, if one is there now.
 pub fn receive(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     // SAFETY: The pointer and length are those of a slice that lives through the call.
@@ -116,6 +142,48 @@ pub fn receive(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         error if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         error => Err(error),
     }
+}
+
+/// Has [`receive_marked`] told the marks of packets.
+pub fn want_marks(fd: &OwnedFd) -> io::Result<()> {
+    // SO_RCVMARK, since Linux 5.19.
+    set_option(fd, libc::SOL_SOCKET, 75, &1_i32.to_ne_bytes())
+}
+
+/// The next datagram, if one is there now, and the mark that its packet had in the end.
+pub fn receive_marked(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<(usize, u32)>> {
+    let mut control = [0_u64; 16];
+    let mut part = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: Zeros are a valid, empty message.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = &mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control);
+    // SAFETY: The message's pointers and lengths are those of arrays that live through the call.
+    let length = unsafe { libc::recvmsg(fd.as_raw_fd(), &mut message, libc::MSG_DONTWAIT) };
+    if length < 0 {
+        return match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            error => Err(error),
+        };
+    }
+    let mut mark = 0;
+    // SAFETY: The kernel filled the control messages and set their length; each header that the
+    // macros give is inside of them, and a mark is four bytes of whatever alignment.
+    unsafe {
+        let mut next = libc::CMSG_FIRSTHDR(&message);
+        while let Some(header) = next.as_ref() {
+            if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SO_MARK {
+                mark = libc::CMSG_DATA(header).cast::<u32>().read_unaligned();
+            }
+            next = libc::CMSG_NXTHDR(&message, header);
+        }
+    }
+    Ok(Some((length as usize, mark)))
 }
 
 /// Writes bytes that this process cannot read itself.
@@ -174,6 +242,8 @@ const SEND_REQUEST: u64 = 1;
 pub struct TxRing {
     socket: OwnedFd,
     ring: *mut u8,
+    /// Where the kernel looks next.
+    next: Cell<usize>,
 }
 
 impl TxRing {
@@ -198,7 +268,11 @@ impl TxRing {
             return Err(io::Error::last_os_error());
         }
         let ring = ring.cast();
-        Ok(Self { socket, ring })
+        Ok(Self {
+            socket,
+            ring,
+            next: Cell::new(0),
+        })
     }
 
     /// How many frames can be under way: their pages are in use until the last reader is done.
@@ -209,7 +283,9 @@ impl TxRing {
         if frames.len() > Self::SLOTS || frames.iter().any(|frame| frame.len() > 2000) {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
-        for (number, frame) in frames.iter().enumerate() {
+        let first = self.next.get();
+        let slots = (first..first + frames.len()).map(|slot| slot % Self::SLOTS);
+        for (number, frame) in slots.clone().zip(frames) {
             // SAFETY: The slot is inside the mapping, and frame and header fit in it.
             unsafe {
                 let slot = self.ring.add(number * RING_SLOT as usize);
@@ -219,8 +295,12 @@ impl TxRing {
             self.status(number).store(SEND_REQUEST, Ordering::Release);
         }
         // The kernel goes round its ring from where it stopped last.
+        self.next.set((first + frames.len()) % Self::SLOTS);
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-        while (0..frames.len()).any(|number| self.status(number).load(Ordering::Acquire) != 0) {
+        while slots
+            .clone()
+            .any(|number| self.status(number).load(Ordering::Acquire) != 0)
+        {
             // SAFETY: Nothing is passed but the descriptor.
             check(unsafe { libc::send(self.socket.as_raw_fd(), ptr::null(), 0, 0) } as i32)?;
             if std::time::Instant::now() > deadline {
