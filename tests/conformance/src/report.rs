@@ -13,19 +13,20 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// What the original showed on bookworm's kernel
-    bookworm: PathBuf,
-    /// What it showed on the kernel that ours runs on
+    /// What the original showed on the kernel that ours runs on
     original: PathBuf,
     /// What ours showed
     ours: PathBuf,
+    /// What the original showed on bookworm's kernel; without it, only the other two are compared
+    #[arg(long)]
+    bookworm: Option<PathBuf>,
     /// The differences that were decided
     #[arg(long)]
     differences: PathBuf,
     /// Where the table goes, as Markdown
     #[arg(long)]
-    table: PathBuf,
-    /// Not all cases were run: a listed difference need not be there
+    table: Option<PathBuf>,
+    /// Not all cases were run: what is listed of others need not be there
     #[arg(long)]
     part: bool,
 }
@@ -52,6 +53,11 @@ impl Who {
             "all" => Self::All,
             _ => return None,
         })
+    }
+
+    /// Whether that is to be seen of the two on the newer kernel alone.
+    fn shows_on_one_kernel(self) -> bool {
+        self != Self::Bookworm
     }
 
     /// Of three values, in the order of the columns.
@@ -109,12 +115,17 @@ pub fn read_differences(path: &Path) -> Result<Differences> {
 }
 
 pub fn run(options: &Options) -> Result<bool> {
+    let bookworm = options.bookworm.as_ref().unwrap_or(&options.original);
     let columns = [
-        Seen::read(&options.bookworm)?,
+        Seen::read(bookworm)?,
         Seen::read(&options.original)?,
         Seen::read(&options.ours)?,
     ];
     let mut listed = read_differences(&options.differences)?;
+    if options.bookworm.is_none() {
+        listed.retain(|_, entry| entry.who.shows_on_one_kernel());
+        listed.values_mut().for_each(|entry| entry.who = Who::Ours);
+    }
     let mut order: Vec<String> = Vec::new();
     for case in columns.iter().flat_map(|seen| &seen.order) {
         if !order.contains(case) {
@@ -138,23 +149,20 @@ pub fn run(options: &Options) -> Result<bool> {
             wrong.iter().for_each(|line| println!("         {line}"));
         }
     }
-    for ((case, key), entry) in listed
-        .iter()
-        .filter(|((_, key), entry)| !options.part && !entry.found && key != "*")
-    {
+    for ((case, key), entry) in listed.iter().filter(|((case, key), entry)| {
+        !entry.found && key != "*" && (!options.part || order.contains(case))
+    }) {
         failed += 1;
         println!(
             "FAILED {case}: `{key}` is listed as a difference ({}) and is none",
             entry.reason
         );
     }
-    fs::write(&options.table, table)?;
-    println!(
-        "{} cases, {} differences listed; the table is {}",
-        order.len(),
-        listed.len(),
-        options.table.display()
-    );
+    table += &differences_table(&listed);
+    if let Some(path) = &options.table {
+        fs::write(path, table)?;
+    }
+    println!("{} cases, {} differences listed", order.len(), listed.len());
     println!("{passed} passed, {failed} failed");
     Ok(failed == 0 && passed > 0)
 }
@@ -222,6 +230,29 @@ fn judge(case: &str, columns: &[Seen; 3], listed: &mut Differences) -> (String, 
         reasons.join("; ")
     );
     (row, wrong)
+}
+
+/// The differences by their reasons, and where each is to be seen.
+fn differences_table(listed: &Differences) -> String {
+    let mut reasons: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
+    for ((case, _), entry) in listed {
+        let who = format!("{:?}", entry.who).to_lowercase();
+        let cases = reasons.entry((&entry.reason, who)).or_default();
+        if cases.last() != Some(&case.as_str()) {
+            cases.push(case);
+        }
+    }
+    let mut table = String::from(
+        "\n| what is different, and why | who stands alone | seen in |\n| --- | --- | --- |\n",
+    );
+    for ((reason, who), cases) in reasons {
+        table += &format!(
+            "| {} | {who} | {} |\n",
+            shown(reason),
+            shown(&cases.join(", "))
+        );
+    }
+    table
 }
 
 /// A cell's text.
