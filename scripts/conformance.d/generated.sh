@@ -11,10 +11,15 @@ lane_packets() {
 	WORDS="slub_debug=-" generated packets --seed "$seed" --packets "$packets"
 }
 
-lane_arp() {
+# The module that hands frames to arp_xmit(), where the program finds it.
+arp_module() {
 	scripts/lab kbuild tests/arp-xmit arp-xmit || return
 	install -m 644 build/arp-xmit/arp_xmit.ko "$out/payload.original"
 	install -m 644 build/arp-xmit/arp_xmit.ko "$out/payload.ours"
+}
+
+lane_arp() {
+	arp_module || return
 	generated arp --seed "$seed" --frames "$frames"
 }
 

@@ -9,18 +9,46 @@
 # and in `survivors` those that no lane sees, as `NAME | reason`.
 # shellcheck disable=SC2154  # seed and out are scripts/conformance's
 
-# A lane's name and the program's arguments, in the order in which they are tried: short forms of the suite's lanes.
-# `cases` is compared on the lab's kernel alone.
+# mutant_lanes AREA: a lane's name and the program's arguments, in the order in which they are tried: the cases about what
+# is broken, short forms of the generated input, then all of the cases.
 mutant_lanes() {
+	local near
+	case $1 in
+	hash | ports) near="§3.2 §3.3 §3.4" ;;
+	verdict | mark) near="§3.1" ;;
+	ARP) near="§4" ;;
+	"device events") near="§5" ;;
+	procfs) near="§6" ;;
+	counting) near="§2.5 §2.6 §2.7 §2.8" ;;
+	refusals) near="§2.1 §2.2 §2.4" ;;
+	*) near='' ;;
+	esac
+	[ -z "$near" ] || echo "near-${1// /-} cases $near"
 	cat <<-END
-		cases cases
 		packets packets --packets 20000 --seed $seed
 		arp arp --frames 5000 --seed $seed
 		walk walk --steps 1000 --seed $seed
+		cases cases
 	END
 }
 
-MUTANT_LANES=${MUTANT_LANES:-cases packets arp walk} # those that are run at all
+# of_cases LANE: whether its record is one of cases, which end where the next one begins; else each line stands alone.
+of_cases() {
+	[[ $1 == cases || $1 == near-* ]]
+}
+
+# mutant_near LANE PATTERN...: what the whole record has of the cases that a lane of some of them runs.
+mutant_near() {
+	local lane=$1 who pattern
+	shift
+	pattern=$(IFS='|' && echo "$*")
+	for who in original mutant-none; do
+		grep -E $'^(saw|at)\t('"$pattern"')' "$(mutant_record cases $who)" >"$(mutant_record "$lane" $who)"
+	done
+	cp "$(mutant_record cases mutant-none).failed" "$(mutant_record "$lane" mutant-none).failed"
+}
+
+MUTANT_LANES=${MUTANT_LANES:-near packets arp walk cases} # those that are run at all
 MUTANT_JOBS=${MUTANT_JOBS:-$(nproc)}
 MUTANT_LIMIT=${MUTANT_LIMIT:-600} # seconds for a boot
 mutant_dir=build/mutants
@@ -38,7 +66,7 @@ lane_mutants() {
 	total=${#names[@]}
 	mkdir -p "$mutant_dir/rows"
 	rm -f "$mutant_dir/rows"/*
-	if ! mutant_records; then
+	if ! arp_module || ! mutant_records; then
 		echo "0 passed, 1 failed"
 		return 1
 	fi
@@ -97,13 +125,13 @@ mutant_records() {
 		fi
 		echo "making $record"
 		# shellcheck disable=SC2086  # a list of words
-		in_guest original "$(basename "$record" .original)" $args
+		in_guest original "$(basename "$record" .original)" $args </dev/null
 		grep -q '^saw' "$record" || {
 			echo "FAILED $lane: what the original shows is nothing; see $record and $record.lab"
 			return 1
 		}
 		echo "$args" >"$record.arguments"
-	done < <(mutant_lanes)
+	done < <(mutant_lanes '')
 }
 
 # mutant_record LANE WHO: the file. Those of the suite's own lanes are of other sizes, hence other names.
@@ -114,17 +142,19 @@ mutant_record() {
 # mutant_one NAME WHAT: builds it, runs the lanes until one kills it; its row is NAME, WHAT, killer, parted by tabs.
 # The killer is `survived` when there is none.
 mutant_one() {
-	local name=$1 tree=$mutant_dir/$1 who=mutant-$1 lane args killer=''
+	local name=$1 tree=$mutant_dir/$1 who=mutant-$1 lane args killer='' area=${2%%:*}
 	if ! mutant_build "$name" >"$mutant_dir/$name.log" 2>&1; then
 		killer="none: it does not apply or does not build, see $mutant_dir/$name.log"
 	else
 		mkdir -p "$out/payload.$who"
-		cp build/cargo/release/conformance "$("$tree/scripts/lab" module-path)" "$out/payload.$who"
+		cp build/cargo/release/conformance build/arp-xmit/arp_xmit.ko "$("$tree/scripts/lab" module-path)" "$out/payload.$who"
 		while read -r lane args; do
-			[[ " $MUTANT_LANES " == *" $lane "* ]] || continue
+			[[ " $MUTANT_LANES " == *" ${lane%%-*} "* ]] || continue
+			# shellcheck disable=SC2086  # a list of words
+			[[ $lane != near-* ]] || mutant_near "$lane" ${args#cases }
 			mutant_lane "$name" "$lane" "$args" </dev/null
 			[ -z "$killer" ] || break
-		done < <(mutant_lanes)
+		done < <(mutant_lanes "$area")
 	fi
 	printf '%s\t%s\t%s\n' "$name" "$2" "${killer:-survived}" >"$mutant_dir/rows/$name"
 	[ "$name" = none ] || echo "  $name: ${killer:-survived}"
@@ -170,7 +200,7 @@ mutant_lane() {
 			case=$(mutant_differs "$lane" "$record.now" "$cleared") || continue
 			echo "$case" >>"$cleared"
 			mutant_judge "$lane" "$record.now" "$case" || continue
-			killer="$lane: $case"
+			killer="${lane/#near-*/cases}: $case"
 		fi
 		kill -- -$guest
 		break
@@ -183,10 +213,9 @@ mutant_lane() {
 }
 
 # mutant_differs LANE RECORD CLEARED: the first case (or stream) that shows something else than the module without a
-# mutation does, of those that are complete and not cleared. In `cases` one is complete when the next one begins, in the
-# other lanes each line is.
+# mutation does, of those that are complete and not cleared.
 mutant_differs() {
-	awk -F '\t' -v whole="$([ "$1" = cases ] && echo 1)" '
+	awk -F '\t' -v whole="$(of_cases "$1" && echo 1)" '
 		function judge(name, seen, wanted) {
 			if (!found && name != "" && !(name in cleared) && seen != wanted) {
 				found = 1
@@ -221,13 +250,13 @@ mutant_differs() {
 mutant_judge() {
 	local lane=$1 record=$2 case=$3 dir=$2.judged who count
 	# A stream that is listed has to differ somewhere, maybe further on.
-	if [ "$lane" != cases ] && grep -qF "$case | *" tests/conformance/differences; then
+	if ! of_cases "$lane" && grep -qF "$case | *" tests/conformance/differences; then
 		return 1
 	fi
 	rm -rf "$dir"
 	mkdir "$dir"
 	mutant_part "$case" 0 "$record" >"$dir/mutant"
-	count=$([ "$lane" = cases ] || wc -l <"$dir/mutant")
+	count=$(of_cases "$lane" || wc -l <"$dir/mutant")
 	for who in original mutant-none; do
 		[ ! -f "$(mutant_record "$lane" $who)" ] ||
 			mutant_part "$case" "${count:-0}" "$(mutant_record "$lane" $who)" >"$dir/$who"
@@ -249,7 +278,7 @@ mutant_compare() {
 		original=$dir/original
 		differences=$dir/differences
 	fi
-	if [ "$lane" = cases ]; then
+	if of_cases "$lane"; then
 		scripts/lab exec -- build/cargo/release/conformance report --differences "$differences" \
 			--part "$original" "$ours"
 	else
@@ -283,7 +312,7 @@ mutant_verdict() {
 		return
 	fi
 	killer=$(grep -vxFf "$control" "$record.failed" | head -n 1)
-	killer=${killer:+$lane: ${killer%: differs}}
+	killer=${killer:+${lane/#near-*/cases}: ${killer%: differs}}
 }
 
 # mutant_crash RECORD CONSOLE: a crash, in words.
