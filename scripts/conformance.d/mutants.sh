@@ -58,7 +58,7 @@ mutant_dir=build/mutants
 
 # lane_mutants [PATTERN]...: those whose name has one of the patterns in it, all without one.
 lane_mutants() {
-	local names=() name start=$SECONDS number=0 total done_now
+	local names=() name start=$SECONDS number=0 total done_now area lane args
 	for name in tests/mutants/*.patch; do
 		name=$(basename "$name" .patch)
 		mutant_wanted "$name" "$@" && names+=("$name")
@@ -79,6 +79,11 @@ lane_mutants() {
 		return 1
 	fi
 	echo "ok the module without a mutation survives ($((SECONDS - start)) s)"
+	while IFS= read -r area; do
+		read -r lane args < <(mutant_lanes "$area")
+		# shellcheck disable=SC2086  # a list of words
+		[[ $lane != near-* ]] || mutant_near "$lane" ${args#cases }
+	done < <(for name in "${names[@]}"; do mutant_what "$name"; done | sed 's/:.*//' | sort -u)
 
 	# Ctrl-C does not reach what runs in the background.
 	trap 'kill $(jobs -p) 2>/dev/null' EXIT
@@ -150,8 +155,6 @@ mutant_one() {
 		cp build/cargo/release/conformance build/arp-xmit/arp_xmit.ko "$("$tree/scripts/lab" module-path)" "$out/payload.$who"
 		while read -r lane args; do
 			[[ " $MUTANT_LANES " == *" ${lane%%-*} "* ]] || continue
-			# shellcheck disable=SC2086  # a list of words
-			[[ $lane != near-* ]] || mutant_near "$lane" ${args#cases }
 			mutant_lane "$name" "$lane" "$args" </dev/null
 			[ -z "$killer" ] || break
 		done < <(mutant_lanes "$area")
