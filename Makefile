@@ -42,7 +42,7 @@ help:
 	@echo 'make           build ipt_CLUSTERIP.ko for a stock Debian kernel (in build/module)'
 	@echo 'make demo      three nodes and a client in a guest: the cluster answers, a node dies, its share moves'
 	@echo 'make test      host tests, style gates, tests in the guest; of the guest tests, T=name runs those named'
-	@echo 'make conformance  the same suite against this module and the C original, in two kernels (SHORT=1: 8 minutes)'
+	@echo 'make conformance  one suite on this module and on the C original (SHORT=1: 8 minutes at most)'
 	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
 	@echo 'make install   install the module for the running kernel'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'

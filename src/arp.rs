@@ -36,9 +36,9 @@ impl Handler for Namespace {
         if out.is_none() || out != vip.ifindex() {
             return Verdict::Accept;
         }
-        // CAST: A constant, 28.
         let mac = vip.mac;
         drop(guard);
+        // CAST: A constant, 28.
         let written = skb
             .network_header_mut(arp::LEN as u32)
             .is_some_and(|message| arp::set_sender_mac(message, mac));

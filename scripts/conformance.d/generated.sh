@@ -31,11 +31,12 @@ lane_walk() {
 generated() {
 	local lane=$1 log=$out/$1.compare good wrong bad=0 words
 	shift
+	rm -f "$log" "$out/$lane.original" "$out/$lane.ours" "$out/mismatch.$lane"*
 	guests "$lane" "original ours" "$lane" "$@" || {
 		echo "FAILED $lane: a guest did not come to its end, or not with some of each kind of input"
 		bad=1
 	}
-	in_root compare --differences tests/conformance/differences "$out/$lane.original" "$out/$lane.ours" >"$log"
+	in_root compare --lane "$lane" --differences tests/conformance/differences "$out/$lane.original" "$out/$lane.ours" >"$log"
 	while IFS=$'\t' read -r -a words; do
 		[ "${words[0]}" != mismatch ] || smaller "$lane" "${words[1]}" "${words[2]}" "$@" </dev/null
 	done <"$log"
@@ -63,7 +64,8 @@ smaller() {
 	cp "$out/payload.original/ipt_CLUSTERIP.ko" "$both/original.ko"
 	echo "making batch $batch of $stream smaller, as far as the two still differ ..."
 	scripts/lab boot --append "${WORDS:-}" --console "conformance/$name.console" --payload "$both" -- \
-		"$program" "$lane" "$@" "${only[@]}" --shrink original.ko ours.ko >"$out/$name.text" 2>"$out/$name.lab"
+		"$program" "$lane" "$@" "${only[@]}" --shrink original.ko ours.ko >"$out/$name.text" 2>"$out/$name.lab" ||
+		echo "the boot that makes it smaller ended badly: see $out/$name.lab"
 	sed '/^-----BEGIN PCAP-----$/,/^-----END PCAP-----$/d; /^shrinking: /d' "$out/$name.text"
 	if grep -q '^-----BEGIN PCAP-----$' "$out/$name.text"; then
 		sed -n '/^-----BEGIN PCAP-----$/,/^-----END PCAP-----$/{//!p}' "$out/$name.text" | base64 -d >"$out/$name.pcap"

@@ -39,12 +39,12 @@ module_depmod() {
 	local ko=$1 sum dir
 	sum=$(key "$(sha256sum <"$ko")" "$IMAGE_DIR")
 	dir=$BUILD/depmod/$sum
+	touch -c "$dir" # in use: another boot, at the same time, removes old ones
 	if [ ! -d "$dir" ]; then
 		local tmp=$BUILD/depmod/tmp.$$
 		local lib=$tmp/usr/lib/modules/$RELEASE
 		rm -rf "$tmp"
 		mkdir -p "$lib/updates"
-		# Another boot may be using an older one.
 		find "$BUILD/depmod" -mindepth 1 -maxdepth 1 -mmin +60 -exec rm -rf {} +
 		ln -s usr/lib "$tmp/lib"
 		ln -s "$IMAGE_DIR/modules/usr/lib/modules/$RELEASE/kernel" "$lib/kernel"
@@ -52,7 +52,7 @@ module_depmod() {
 		cp "$ko" "$lib/updates/ipt_CLUSTERIP.ko"
 		depmod -b "$tmp" "$RELEASE"
 		rm "$lib/kernel" "$tmp/lib"
-		mv "$tmp" "$dir"
+		mv -T "$tmp" "$dir" 2>/dev/null || rm -rf "$tmp" # or another boot made the same
 	fi
 	DEPMOD_DIR=$dir
 }

@@ -40,7 +40,7 @@ impl SkBuff {
     }
 
     /// `N` bytes from `offset` on, counted from `data`: where the network header begins, in the
-    /// hooks of IPv4. `None` when the packet is shorter.
+    /// hooks of IPv4 (not in those of ARP). `None` when the packet is shorter.
     ///
     /// Reads them out of pages when they aren't in the linear part (C: `skb_header_pointer()`).
     #[inline]

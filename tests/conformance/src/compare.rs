@@ -16,6 +16,9 @@ pub struct Options {
     original: PathBuf,
     /// What ours showed
     ours: PathBuf,
+    /// Which lane: what is listed of its streams has to be there
+    #[arg(long)]
+    lane: String,
     /// The differences that were decided: `stream | * | ours | reason`
     #[arg(long)]
     differences: PathBuf,
@@ -67,6 +70,13 @@ pub fn run(options: &Options) -> Result<bool> {
                 println!("mismatch\t{stream}\t{batch}");
             }
         }
+    }
+    for (stream, _) in listed.keys().filter(|(stream, key)| {
+        let of_lane = stream.split(' ').next() == Some(options.lane.as_str());
+        key == "*" && of_lane && !streams.contains(stream)
+    }) {
+        failed += 1;
+        println!("FAILED {stream}: is listed as a difference, and there is no such stream");
     }
     println!("{passed} passed, {failed} failed");
     Ok(failed == 0 && passed > 0)

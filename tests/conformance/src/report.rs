@@ -26,6 +26,9 @@ pub struct Options {
     /// Where the table goes, as Markdown
     #[arg(long)]
     table: Option<PathBuf>,
+    /// Put what ours shows into the list of differences, instead of comparing it
+    #[arg(long)]
+    write: bool,
     /// Not all cases were run: what is listed of others need not be there
     #[arg(long)]
     part: bool,
@@ -77,12 +80,15 @@ impl Who {
 pub struct Listed {
     who: Who,
     pub reason: String,
+    /// What ours shows.
+    shows: Option<String>,
     found: bool,
 }
 
 pub type Differences = BTreeMap<(String, String), Listed>;
 
-/// Lines `case | what | who | reason`; `#` begins a remark.
+/// Lines `case | what | who | reason | what ours shows`; `#` begins a remark. Of a stream (`*`) the last is
+/// not there.
 pub fn read_differences(path: &Path) -> Result<Differences> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let mut listed = Differences::new();
@@ -92,8 +98,10 @@ pub fn read_differences(path: &Path) -> Result<Differences> {
         }
         let place = format!("{}:{}", path.display(), number + 1);
         let words: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [case, key, who, reason] = words[..] else {
-            bail!("{place}: not `case | what | who | reason`");
+        let (case, key, who, reason, shows) = match words[..] {
+            [case, key, who, reason] => (case, key, who, reason, None),
+            [case, key, who, reason, shows] => (case, key, who, reason, Some(shows.to_string())),
+            _ => bail!("{place}: not `case | what | who | reason | what ours shows`"),
         };
         let who = Who::parse(who).with_context(|| format!("{place}: who is {who}?"))?;
         if reason.is_empty() {
@@ -102,6 +110,7 @@ pub fn read_differences(path: &Path) -> Result<Differences> {
         let entry = Listed {
             who,
             reason: reason.to_string(),
+            shows,
             found: false,
         };
         if listed
@@ -139,7 +148,7 @@ pub fn run(options: &Options) -> Result<bool> {
          | --- | --- | --- | --- | --- |\n",
     );
     for case in &order {
-        let (rows, wrong) = judge(case, &columns, &mut listed);
+        let (rows, wrong) = judge(case, &columns, &mut listed, options);
         table += &rows;
         if wrong.is_empty() {
             passed += 1;
@@ -159,6 +168,9 @@ pub fn run(options: &Options) -> Result<bool> {
         );
     }
     table += &differences_table(&listed);
+    if options.write {
+        write_differences(&options.differences, &listed)?;
+    }
     if let Some(path) = &options.table {
         fs::write(path, table)?;
     }
@@ -168,7 +180,12 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 /// A case's row, and what is wrong with it.
-fn judge(case: &str, columns: &[Seen; 3], listed: &mut Differences) -> (String, Vec<String>) {
+fn judge(
+    case: &str,
+    columns: &[Seen; 3],
+    listed: &mut Differences,
+    options: &Options,
+) -> (String, Vec<String>) {
     let mut wrong = Vec::new();
     let mut keys: Vec<&str> = Vec::new();
     for (key, _) in columns
@@ -198,6 +215,15 @@ fn judge(case: &str, columns: &[Seen; 3], listed: &mut Differences) -> (String, 
             (Some(who), Some(entry)) => {
                 entry.found = true;
                 reasons.push(entry.reason.clone());
+                let shows = pinned(values[2].as_deref());
+                if options.write {
+                    entry.shows = Some(shows);
+                } else if entry.shows.as_ref() != Some(&shows) {
+                    wrong.push(format!(
+                        "{key}: ours shows {shows}, listed is {:?}",
+                        entry.shows
+                    ));
+                }
                 if who != entry.who {
                     wrong.push(format!(
                         "{key}: {:?} is listed to stand alone, {who:?} does",
@@ -214,9 +240,10 @@ fn judge(case: &str, columns: &[Seen; 3], listed: &mut Differences) -> (String, 
         }
     }
     reasons.dedup();
-    let cells = cells.map(|cell| shown(&cell.join("; ")));
+    let whole = cells.clone();
+    let cells = cells.map(|cell| cut(&shown(&cell.join("; "))));
     let same = |column: usize| {
-        if cells[column] == cells[0] {
+        if whole[column] == whole[0] {
             "same"
         } else {
             &cells[column]
@@ -230,6 +257,28 @@ fn judge(case: &str, columns: &[Seen; 3], listed: &mut Differences) -> (String, 
         reasons.join("; ")
     );
     (row, wrong)
+}
+
+/// A value as it stands in the list, where bars part the fields.
+fn pinned(value: Option<&str>) -> String {
+    value.unwrap_or("–").trim().replace('|', "¦")
+}
+
+/// Puts what ours shows behind each line of the list.
+fn write_differences(path: &Path, listed: &Differences) -> Result<()> {
+    let mut text = String::new();
+    for line in fs::read_to_string(path)?.lines() {
+        let words: Vec<&str> = line.split('|').map(str::trim).collect();
+        let entry = match words[..] {
+            [case, key, ..] => listed.get(&(case.to_string(), key.to_string())),
+            _ => None,
+        };
+        match entry.and_then(|entry| entry.shows.as_ref()) {
+            Some(shows) => text += &format!("{} | {shows}\n", words[..4].join(" | ")),
+            None => text += &format!("{line}\n"),
+        }
+    }
+    Ok(fs::write(path, text)?)
 }
 
 /// The differences by their reasons, and where each is to be seen.
@@ -253,6 +302,15 @@ fn differences_table(listed: &Differences) -> String {
         );
     }
     table
+}
+
+/// So much of it as a table bears; all of it is in the record.
+fn cut(text: &str) -> String {
+    const MOST: usize = 240;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text.to_string(),
+    }
 }
 
 /// A cell's text.
