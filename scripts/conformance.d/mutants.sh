@@ -121,11 +121,11 @@ mutant_what() {
 
 # What the original shows in each lane; made if it is not there, is of other arguments, or of another program.
 mutant_records() {
-	local lane args record program=build/cargo/release/conformance
+	local lane args record binary=build/cargo/release/conformance
 	while read -r lane args; do
 		[[ " $MUTANT_LANES " == *" $lane "* ]] || continue
 		record=$(mutant_record "$lane" original)
-		if [ "$record" -nt $program ] && [ "$(cat "$record.arguments" 2>/dev/null)" = "$args" ]; then
+		if [ "$record" -nt $binary ] && [ "$(cat "$record.arguments" 2>/dev/null)" = "$args" ]; then
 			continue
 		fi
 		echo "making $record"
@@ -159,6 +159,7 @@ mutant_one() {
 			[ -z "$killer" ] || break
 		done < <(mutant_lanes "$area")
 	fi
+	[ "$killer" != "$lane: $lane" ] || killer=$lane # a lane of one stream
 	printf '%s\t%s\t%s\n' "$name" "$2" "${killer:-survived}" >"$mutant_dir/rows/$name"
 	[ "$name" = none ] || echo "  $name: ${killer:-survived}"
 	rm -rf "$tree" "$out/payload.$who"
