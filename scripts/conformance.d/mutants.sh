@@ -159,7 +159,7 @@ mutant_one() {
 			[ -z "$killer" ] || break
 		done < <(mutant_lanes "$area")
 	fi
-	[ "$killer" != "$lane: $lane" ] || killer=$lane # a lane of one stream
+	[ "$killer" != "${lane:-}: ${lane:-}" ] || killer=$lane # a lane of one stream
 	printf '%s\t%s\t%s\n' "$name" "$2" "${killer:-survived}" >"$mutant_dir/rows/$name"
 	[ "$name" = none ] || echo "  $name: ${killer:-survived}"
 	rm -rf "$tree" "$out/payload.$who"
