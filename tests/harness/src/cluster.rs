@@ -38,9 +38,9 @@ pub const MAC_BYTES: Mac = [1, 0, 0x5e, 0, 0, 0x20];
 pub const CLIENT_MAC: Mac = [2, 0, 0, 0, 1, 0];
 
 /// For experiments (RFC 3692); nothing but the harness' own fence uses it.
-const FENCE: u8 = 254;
+pub const FENCE: u8 = 254;
 /// What a node's raw sockets listen for.
-const PROTOCOLS: [u8; 13] = [
+pub const PROTOCOLS: [u8; 13] = [
     packet::ICMP,
     packet::TCP,
     packet::UDP,

@@ -18,8 +18,10 @@ use anyhow::Context;
 use anyhow::Result;
 use harness::clean;
 use harness::cluster::CLIENT_MAC;
+use harness::cluster::FENCE;
 use harness::cluster::MAC;
 use harness::cluster::MAC_BYTES;
+use harness::cluster::PROTOCOLS;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
 use harness::flow::transport;
@@ -46,25 +48,6 @@ pub const NODE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 pub const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 /// 40000 to 8080.
 pub const PORTS: [u8; 4] = [0x9c, 0x40, 0x1f, 0x90];
-
-/// For experiments (RFC 3692); nothing but the fence uses it.
-const FENCE: u8 = 254;
-/// What the node's raw sockets listen for.
-const PROTOCOLS: [u8; 13] = [
-    packet::ICMP,
-    packet::TCP,
-    packet::UDP,
-    packet::SCTP,
-    packet::ESP,
-    packet::AH,
-    2,
-    4,
-    33,
-    47,
-    136,
-    253,
-    FENCE,
-];
 
 const TYPES: [(&str, u32); 3] = [
     ("unicast", 0x100),
