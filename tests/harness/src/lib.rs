@@ -29,6 +29,7 @@ pub mod clean;
 pub mod cluster;
 pub mod fault;
 pub mod flow;
+pub mod holder;
 pub mod hooks;
 pub mod host;
 pub mod kmsg;

@@ -13,7 +13,7 @@ use anyhow::Context;
 use anyhow::Result;
 use harness::blob;
 use harness::cluster::VIP;
-use harness::eventually;
+use harness::holder::Holder;
 use harness::host::program;
 use harness::host::NEW;
 use harness::module;
@@ -26,9 +26,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Child;
 use std::process::Command;
-use std::process::Stdio;
 
 pub fn cases() -> Vec<Entry> {
     cases!["6" =>
@@ -222,47 +220,12 @@ fn file_of_another_user(case: &mut Case) -> Result<()> {
     attempt("his own")
 }
 
-/// A process that holds a user namespace, where root is user 100000 of the machine's.
-struct Holder(Child);
-
-impl Holder {
-    fn new(flags: &str) -> Result<Self> {
-        let holder = Self(
-            Command::new("unshare")
-                .args([flags, "--", "sleep", "1000"])
-                .stdin(Stdio::null())
-                .spawn()
-                .context("unshare")?,
-        );
-        let ours = fs::read_link("/proc/self/ns/user")?;
-        eventually("a user namespace", || {
-            let theirs = fs::read_link(holder.path("ns/user"))?;
-            let name = fs::read_to_string(holder.path("comm"))?;
-            Ok(theirs != ours && name.trim() == "sleep")
-        })?;
-        fs::write(holder.path("uid_map"), "0 100000 1000")?;
-        fs::write(holder.path("gid_map"), "0 100000 1000")?;
-        Ok(holder)
-    }
-
-    fn path(&self, file: &str) -> String {
-        format!("/proc/{}/{file}", self.0.id())
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// What root of a user namespace makes of the file, each line in a shell that a failure does not end.
 fn owner(case: &mut Case, flags: &str, enter: &[&str]) -> Result<()> {
     program("modprobe -a ipt_CLUSTERIP iptable_filter veth")?;
     case.ctx.log()?;
     let holder = Holder::new(flags)?;
-    let process = holder.0.id().to_string();
+    let process = holder.id().to_string();
     let file = format!("/proc/net/ipt_CLUSTERIP/{VIP}");
     // The rule's memory is gone before the namespace: see `Host`.
     let script = format!(
