@@ -10,6 +10,7 @@ use harness::allocations::Allocations;
 use harness::blob;
 use harness::blob::Payload;
 use harness::blob::Rule;
+use harness::clean;
 use harness::clean::uses;
 use harness::cluster::MAC;
 use harness::cluster::VIP;
@@ -367,22 +368,35 @@ fn a_life(host: &Netns, rules: &str) -> Result<()> {
     host.iptables("-t raw -F")
 }
 
-/// Waits until there are so many objects. What is freed after a grace period takes a while, and so
-/// does counting.
-fn settles(allocations: &Allocations, wanted: u64) -> Result<()> {
-    let mut held = Vec::new();
-    for _ in 0..8 {
-        held = allocations.held()?;
-        if held.iter().map(|(count, _)| count).sum::<u64>() == wanted {
+/// Waits until the objects are as wanted. What is freed after a grace period may take the kernel ten
+/// seconds (it collects such memory for five), and counting takes a while.
+fn wait_for(
+    allocations: &Allocations,
+    wanted: &str,
+    is_so: impl Fn(&[(u64, String)]) -> bool,
+) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let held = allocations.held()?;
+        if is_so(&held) {
             return Ok(());
+        }
+        if Instant::now() > deadline {
+            let stacks: Vec<_> = held.iter().map(|(_, stack)| stack.as_str()).collect();
+            return Err(anyhow!(
+                "there should be {wanted}, not these:\n{}",
+                stacks.join("\n")
+            ));
         }
         thread::sleep(Duration::from_millis(500));
     }
-    let stacks: Vec<_> = held.iter().map(|(_, stack)| stack.as_str()).collect();
-    Err(anyhow!(
-        "there should be {wanted} objects, not these:\n{}",
-        stacks.join("\n")
-    ))
+}
+
+/// Waits until there are so many objects.
+fn settles(allocations: &Allocations, wanted: u64) -> Result<()> {
+    wait_for(allocations, &format!("{wanted} objects"), |held| {
+        held.iter().map(|(count, _)| count).sum::<u64>() == wanted
+    })
 }
 
 fn unload_frees_all_memory(ctx: &mut Ctx) -> Result<()> {
@@ -391,12 +405,16 @@ fn unload_frees_all_memory(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
     allocations.note()?;
     let rules = twenty_rules();
-    // The runner's own namespace may be about to end, which takes what is there to less.
-    let mut idle = allocations.count()?;
-    for _ in 0..4 {
-        thread::sleep(Duration::from_millis(500));
-        idle = idle.min(allocations.count()?);
-    }
+    // The test before may have left a namespace that is about to end, with what it holds.
+    ensure!(
+        clean::namespaces_beyond(1)? == 0,
+        "only this test's namespace should be there"
+    );
+    // So may the module's last life, which was at the same place, have left what its rules held.
+    wait_for(&allocations, "what each namespace has, no more", |held| {
+        held.iter().all(|(_, stack)| stack.contains("PerNet"))
+    })?;
+    let idle = allocations.count()?;
     ensure!(idle > 0, "the module should have memory for its namespaces");
     for _ in 0..5 {
         a_life(&host, &rules)?;
