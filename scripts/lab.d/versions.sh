@@ -9,7 +9,8 @@
 #   TOOLS     build root packages, each with its version     GUEST  the same for the guest's root
 
 TOOLS_WANTED="gcc libc6-dev make libelf-dev libssl-dev bc bison flex xz-utils
-	clang libclang-dev llvm kmod cpio pahole python3-minimal ca-certificates pkgconf libxtables-dev binutils"
+	clang libclang-dev llvm kmod cpio pahole python3-minimal ca-certificates pkgconf libxtables-dev binutils
+	iptables g++ valgrind man-db groff-base mandoc"
 GUEST_WANTED="bash mount mawk iproute2 iptables arptables nftables conntrack tcpdump kmod iputils-arping iputils-ping procps
 	util-linux ethtool libcap2-bin strace"
 

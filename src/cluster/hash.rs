@@ -34,6 +34,22 @@ impl Mode {
         }
     }
 
+    /// The number of the mode in a rule's payload.
+    pub const fn to_abi(self) -> u32 {
+        match self {
+            Self::SourceIp => 0,
+            Self::SourceIpSourcePort => 1,
+            Self::SourceIpSourcePortDestPort => 2,
+        }
+    }
+
+    /// The mode of this name, or `None` when there is none.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        (0..)
+            .map_while(Self::from_abi)
+            .find(|mode| mode.name().as_bytes() == name)
+    }
+
     /// Whether ports are part of what is hashed.
     #[inline]
     pub const fn uses_ports(self) -> bool {
