@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Any words as options. A line that is taken has a payload that the module can take, and what is
+//! saved of it is taken again and means the same.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use libipt_clusterip_fuzz::number;
+use libipt_clusterip_fuzz::parse;
+use libipt_clusterip_fuzz::show;
+use libipt_clusterip_fuzz::words;
+
+fuzz_target!(|data: &[u8]| {
+    // A word ends where a line of a file would have a space or an end.
+    let line: Vec<&[u8]> = data
+        .split(|byte| [b' ', b'\n', 0].contains(byte))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let Ok(payload) = parse(&line) else {
+        return;
+    };
+    let [shown, saved] = show(&payload);
+    if number(&payload, 0, 4) == 0 {
+        assert_eq!(payload, [0; 56], "a rule without options is all zeroes");
+        assert_eq!((shown.as_str(), saved.as_str()), (" CLUSTERIP", ""));
+        return;
+    }
+    let (total, nodes, node) = (
+        number(&payload, 10, 2),
+        number(&payload, 12, 2),
+        number(&payload, 14, 2),
+    );
+    assert!((1..=64).contains(&total) && nodes == 1 && node <= total);
+    assert!(payload[4] & 1 == 1 && number(&payload, 48, 4) <= 2);
+    assert!(shown.starts_with(" CLUSTERIP hashmode=source"));
+    assert_eq!(parse(&words(&saved)), Ok(payload), "{saved}");
+});

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The extension with libxtables around it, as iptables has it, in one process.
+
+use std::ffi::c_char;
+use std::ffi::c_int;
+use std::ffi::c_void;
+use std::ffi::CString;
+use std::ptr;
+use std::slice;
+use std::sync::OnceLock;
+
+use ipt_CLUSTERIP::target::ClusterIp;
+use ipt_CLUSTERIP::xtables::bindings::xtables_target;
+use ipt_CLUSTERIP::xtables::Registration;
+
+/// What userspace and kernel exchange, and what the kernel has behind it.
+pub const PAYLOAD: usize = 56;
+const KERNEL: usize = 64;
+/// What stands before a payload: `struct xt_entry_target`.
+pub const HEADER: usize = 32;
+
+static REGISTRATION: Registration<ClusterIp> = Registration::new();
+
+extern "C" {
+    fn drive_init() -> c_int;
+    fn drive_parse(
+        target: *mut xtables_target,
+        argc: c_int,
+        argv: *mut *mut c_char,
+        payload: *mut c_void,
+        size: usize,
+    ) -> c_int;
+    fn drive_show(
+        target: *mut xtables_target,
+        entry: *const c_void,
+        save: c_int,
+        size: *mut usize,
+    ) -> *mut c_char;
+    fn free(what: *mut c_void);
+    fn mmap(
+        at: *mut c_void,
+        length: usize,
+        prot: c_int,
+        flags: c_int,
+        fd: c_int,
+        o: i64,
+    ) -> *mut c_void;
+}
+
+fn target() -> *mut xtables_target {
+    static TARGET: OnceLock<usize> = OnceLock::new();
+    *TARGET.get_or_init(|| {
+        // SAFETY: Once, before anything else of libxtables.
+        assert_eq!(unsafe { drive_init() }, 0);
+        REGISTRATION.register() as usize
+    }) as *mut xtables_target
+}
+
+/// The payload of a line, or the status with which iptables would end.
+pub fn parse(words: &[&[u8]]) -> Result<[u8; PAYLOAD], c_int> {
+    // The name of the program; and what a line can't have, no word can.
+    let words: Vec<CString> = [b"iptables".as_slice()]
+        .iter()
+        .chain(words)
+        .map(|word| CString::new(word.split(|byte| *byte == 0).next().unwrap_or_default()))
+        .collect::<Result<_, _>>()
+        .expect("no zero byte is left");
+    let mut argv: Vec<*mut c_char> = words
+        .iter()
+        .map(|word| word.as_ptr().cast_mut())
+        .chain([ptr::null_mut()])
+        .collect();
+    let mut payload = [0; PAYLOAD];
+    // SAFETY: `argv` is as main() has it, `payload` that large. getopt_long() moves pointers only.
+    let status = unsafe {
+        drive_parse(
+            target(),
+            words.len() as c_int,
+            argv.as_mut_ptr(),
+            payload.as_mut_ptr().cast(),
+            PAYLOAD,
+        )
+    };
+    match status {
+        0 => Ok(payload),
+        status => Err(status),
+    }
+}
+
+/// What is printed, and what is saved, of a rule whose target has these bytes behind its header; the
+/// whole words of 8 bytes of them, as a rule is made of such words.
+///
+/// They stand at the end of a page, and the next one can't be read.
+pub fn show(payload: &[u8]) -> [String; 2] {
+    const PAGE: usize = 4096;
+    static PAGES: OnceLock<usize> = OnceLock::new();
+    let pages = *PAGES.get_or_init(|| {
+        // SAFETY: Private (2), anonymous (32) pages; nothing can be read (0) of the second.
+        unsafe {
+            let pages = mmap(ptr::null_mut(), 2 * PAGE, 0, 2 | 32, -1, 0);
+            let first = mmap(pages, PAGE, 1 | 2, 2 | 32 | 16, -1, 0);
+            assert!(first == pages && pages as isize != -1);
+            pages as usize
+        }
+    });
+    let payload = &payload[..payload.len().min(KERNEL) & !7];
+    let size = HEADER + payload.len();
+    let entry = pages + PAGE - size;
+    // SAFETY: The last `size` bytes of the first page, which is ours.
+    let bytes = unsafe { slice::from_raw_parts_mut(entry as *mut u8, size) };
+    bytes.fill(0);
+    bytes[..2].copy_from_slice(&(size as u16).to_ne_bytes());
+    bytes[2..11].copy_from_slice(b"CLUSTERIP");
+    bytes[HEADER..].copy_from_slice(payload);
+    [0, 1].map(|save| {
+        let mut length = 0;
+        // SAFETY: An entry as long as it says, and a place for the length of what comes back.
+        let text = unsafe { drive_show(target(), entry as *const c_void, save, &mut length) };
+        // SAFETY: So many bytes.
+        let copy = unsafe { slice::from_raw_parts(text.cast::<u8>(), length) }.to_vec();
+        // SAFETY: The driver's malloc().
+        unsafe { free(text.cast()) };
+        String::from_utf8(copy).expect("only ASCII is printed")
+    })
+}
+
+/// The words of a text that was saved.
+pub fn words(saved: &str) -> Vec<&[u8]> {
+    saved.split_ascii_whitespace().map(str::as_bytes).collect()
+}
+
+/// A number of 16 or 32 bits of a payload.
+pub fn number(payload: &[u8; PAYLOAD], at: usize, bytes: usize) -> u32 {
+    let mut wide = [0; 4];
+    wide[..bytes].copy_from_slice(&payload[at..at + bytes]);
+    u32::from_le_bytes(wide)
+}
