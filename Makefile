@@ -5,12 +5,12 @@
 # conformance SHORT SEED LANE MUTANTS WRITE (see the head of scripts/conformance).
 
 MAKEFLAGS += --no-print-directory
-export SUITE KVER FLAVOUR ARCH T SHORT SEED LANE MUTANTS WRITE
+export SUITE KVER FLAVOUR ARCH T SHORT SEED LANE MUTANTS WRITE DESTDIR PREFIX
 
 .PHONY: all demo test vm install help clean conformance ha bench torture deb matrix
 
 all:
-	@scripts/lab build
+	@scripts/lab build && scripts/extension build
 
 demo:
 	@scripts/demo
@@ -39,12 +39,12 @@ ha bench torture deb matrix:
 	@echo "not there yet: $(what)" >&2; exit 2
 
 help:
-	@echo 'make           build ipt_CLUSTERIP.ko for a stock Debian kernel (in build/module)'
+	@echo 'make           build the module for a stock Debian kernel (in build/module) and the extension (in build/extension)'
 	@echo 'make demo      three nodes and a client in a guest: the cluster answers, a node dies, its share moves'
-	@echo 'make test      host tests, style gates, tests in the guest; of the guest tests, T=name runs those named'
+	@echo 'make test      host tests, style gates, the extension, tests in the guest; of the guest tests, T=name runs those named'
 	@echo 'make conformance  one suite on this module and on the C original (SHORT=1: 8 minutes at most)'
 	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
-	@echo 'make install   install the module for the running kernel'
+	@echo 'make install   install module, extension and man page for the running kernel (DESTDIR, PREFIX)'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
 	@echo 'make help      this'
 	@echo

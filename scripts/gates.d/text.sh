@@ -46,7 +46,7 @@ gate_spdx() {
 	local path status=0
 	while IFS= read -r path; do
 		case $path in
-		LICENSE | Cargo.lock) continue ;; # the licence itself, and a file that cargo writes
+		LICENSE | Cargo.lock | */Cargo.lock) continue ;; # the licence itself, and a file that cargo writes
 		esac
 		head -n 3 "$path" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || {
 			echo "$path: no SPDX-License-Identifier: GPL-2.0-only in its first lines"
