@@ -12,7 +12,7 @@ use std::process::Command;
 const ALLOWED: [(&str, &str); 3] = [
     (
         "--allowlist-function",
-        "xtables_register_target|xtables_option_parse|printf|abort|dlsym",
+        "xtables_register_target|xtables_option_parse|xtables_options_xfrm|printf|abort|free",
     ),
     ("--allowlist-var", "xt_params|NFPROTO_IPV4|XTABLES_VERSION"),
     (
@@ -22,6 +22,7 @@ const ALLOWED: [(&str, &str); 3] = [
 ];
 
 fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=wrapper.h");
 
     let xtables = pkg_config::Config::new()
@@ -36,6 +37,14 @@ fn main() {
         });
     // Without std nobody else asks for it.
     println!("cargo::rustc-link-lib=c");
+
+    let includes = xtables.include_paths.iter().map(|path| path.as_path());
+    for path in includes.chain([Path::new("/usr/include")]) {
+        let header = path.join("xtables.h");
+        if header.is_file() {
+            println!("cargo::rerun-if-changed={}", header.display());
+        }
+    }
 
     let out = env::var("OUT_DIR").unwrap_or_default();
     let mut bindgen = Command::new("bindgen");

@@ -2,7 +2,7 @@
 
 /* What bindgen reads. */
 
-#include <dlfcn.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xtables.h>

@@ -141,7 +141,7 @@ impl<T: Target> Opt<T> {
     }
 }
 
-/// `struct xt_option_entry`, in its two sizes: libxtables added `base` in 1.8.10 without another
+/// `struct xt_option_entry`, in its two sizes: libxtables added `base` in 1.8.11 without another
 /// soname, so each size is the only right one for some `iptables` that may load this.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -156,12 +156,13 @@ struct Entry<const BASE: usize> {
     size: usize,
     min: c_uint,
     max: c_uint,
+    /// And what fills it up to a whole word.
     base: [c_uint; BASE],
 }
 
-/// Its size up to 1.8.9, and since.
+/// Up to 1.8.10, and since.
 type OldEntry = Entry<0>;
-type NewEntry = Entry<1>;
+type NewEntry = Entry<2>;
 
 // The header that this is built with has one of the two.
 const _: () = {
@@ -288,8 +289,40 @@ impl Write for Stdout {
     }
 }
 
-/// A function that libxtables has since its options have a `base`.
-const SINCE_BASE: &CStr = c"xtables_strtoul_base";
+/// Whether the libxtables that this runs with has the new entries.
+///
+/// It is asked for the `struct option`s of two of them. In the old size, the second begins where the
+/// first has its `base`: with zeroes, which end a table.
+///
+/// # Safety
+///
+/// libxtables is initialised.
+unsafe fn takes_new_entries() -> bool {
+    const NAMED: NewEntry = Entry {
+        name: c"probe".as_ptr(),
+        ..Entry::END
+    };
+    let table = [NAMED, NAMED, Entry::END];
+    let mut none = bindings::option {
+        name: ptr::null(),
+        has_arg: 0,
+        flag: ptr::null_mut(),
+        val: 0,
+    };
+    let mut offset = 0;
+    // SAFETY: Each table ends as it should, in either size. What is counted up for the next caller is
+    // put back; what is allocated is looked at up to its own end, and freed.
+    unsafe {
+        let before = (*bindings::xt_params).option_offset;
+        let entries = table.as_ptr().cast();
+        let options =
+            bindings::xtables_options_xfrm(&mut none, ptr::null_mut(), entries, &mut offset);
+        (*bindings::xt_params).option_offset = before;
+        let second = !options.is_null() && !(*options.add(1)).name.is_null();
+        bindings::free(options.cast());
+        second
+    }
+}
 
 /// A target as libxtables knows it: a static of the extension.
 pub struct Registration<T> {
@@ -329,15 +362,18 @@ impl<T: Target> Registration<T> {
         Self { target, _target }
     }
 
-    /// Registers the target; once, and before anybody else looks at it.
-    pub fn register(&'static self) -> *mut bindings::xtables_target {
+    /// Registers the target.
+    ///
+    /// # Safety
+    ///
+    /// Once, by a program that has initialised libxtables, and in its only thread.
+    pub unsafe fn register(&'static self) -> *mut bindings::xtables_target {
         let target = self.target.get();
-        // SAFETY: The name ends with a zero byte. libxtables is among what the program started with.
-        let is_new = unsafe { bindings::dlsym(ptr::null_mut(), SINCE_BASE.as_ptr()) };
-        let options = if is_new.is_null() {
-            Self::OLD_OPTIONS.as_ptr().cast()
-        } else {
+        // SAFETY: By the contract of this function.
+        let options = if unsafe { takes_new_entries() } {
             Self::OPTIONS.as_ptr().cast()
+        } else {
+            Self::OLD_OPTIONS.as_ptr().cast()
         };
         // SAFETY: Nobody else has it yet.
         unsafe { (*target).x6_options = options };
@@ -356,7 +392,8 @@ macro_rules! extension {
             $crate::xtables::Registration::new();
 
         extern "C" fn register() {
-            REGISTRATION.register();
+            // SAFETY: Whoever loads the file is libxtables, which does it once.
+            unsafe { REGISTRATION.register() };
         }
 
         #[used]
@@ -422,8 +459,11 @@ unsafe extern "C" fn parse<T: Target>(call: *mut bindings::xt_option_call) {
         }
         // SAFETY: An option of this type has an argument, a string of `main()`'s.
         Kind::Text(set) => set(payload, unsafe { CStr::from_ptr(call.arg) }),
-        // SAFETY: For an option of this type that is the field that was written.
-        Kind::Mac(set) => set(payload, unsafe { value.__bindgen_anon_4.ethermac }),
+        // SAFETY: For an option of this type these bytes were written, at the union's start. The
+        // field has another name in each version of the header.
+        Kind::Mac(set) => set(payload, unsafe {
+            ptr::from_ref(value).cast::<[u8; 6]>().read()
+        }),
         Kind::U16(_, _, set) => {
             // SAFETY: As above.
             set(payload, unsafe { value.u16_ });
@@ -461,7 +501,7 @@ unsafe extern "C" fn check<T: Target>(call: *mut bindings::xt_fcheck_call) {
 unsafe fn payload<T: Target>(target: *const bindings::xt_entry_target) -> Option<T::Payload> {
     let offset = offset_of!(bindings::xt_entry_target, data);
     // SAFETY: By the contract of this function. Each variant of the union starts with the size.
-    let size = usize::from(unsafe { (*target).u.target_size });
+    let size = usize::from(unsafe { (&raw const (*target).u.target_size).read_unaligned() });
     if size < offset + size_of::<T::Payload>() {
         return None;
     }

@@ -17,8 +17,12 @@ fuzz_target!(|data: &[u8]| {
         .split(|byte| [b' ', b'\n', 0].contains(byte))
         .filter(|word| !word.is_empty())
         .collect();
-    let Ok(payload) = parse(&line) else {
-        return;
+    let payload = match parse(&line) {
+        Ok(payload) => payload,
+        Err(status) => {
+            assert_eq!(status, 2, "a line that is refused ends iptables with 2");
+            return;
+        }
     };
     let [shown, saved] = show(&payload);
     if number(&payload, 0, 4) == 0 {

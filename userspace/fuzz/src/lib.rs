@@ -53,7 +53,8 @@ fn target() -> *mut xtables_target {
     *TARGET.get_or_init(|| {
         // SAFETY: Once, before anything else of libxtables.
         assert_eq!(unsafe { drive_init() }, 0);
-        REGISTRATION.register() as usize
+        // SAFETY: As above, and once.
+        unsafe { REGISTRATION.register() as usize }
     }) as *mut xtables_target
 }
 
