@@ -12,7 +12,7 @@ use std::process::Command;
 const ALLOWED: [(&str, &str); 3] = [
     (
         "--allowlist-function",
-        "xtables_register_target|xtables_option_parse|xtables_options_xfrm|printf|abort|free",
+        "xtables_register_target|xtables_option_parse|printf|abort|dlsym",
     ),
     ("--allowlist-var", "xt_params|NFPROTO_IPV4|XTABLES_VERSION"),
     (

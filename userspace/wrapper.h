@@ -2,7 +2,7 @@
 
 /* What bindgen reads. */
 
-#include <getopt.h>
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xtables.h>

@@ -156,13 +156,12 @@ struct Entry<const BASE: usize> {
     size: usize,
     min: c_uint,
     max: c_uint,
-    /// And what fills it up to a whole word.
     base: [c_uint; BASE],
 }
 
 /// Up to 1.8.10, and since.
 type OldEntry = Entry<0>;
-type NewEntry = Entry<2>;
+type NewEntry = Entry<1>;
 
 // The header that this is built with has one of the two.
 const _: () = {
@@ -289,39 +288,45 @@ impl Write for Stdout {
     }
 }
 
+/// The first version with the new entries, and a function that it has since and that it calls its
+/// own, so that it may hide it one day.
+const NEW_SINCE: [u32; 3] = [1, 8, 11];
+const NEW_FUNCTION: &CStr = c"xtables_strtoul_base";
+
 /// Whether the libxtables that this runs with has the new entries.
 ///
-/// It is asked for the `struct option`s of two of them. In the old size, the second begins where the
-/// first has its `base`: with zeroes, which end a table.
+/// The function says so; the version of the program alone would not do, since `nft` has another. To
+/// try it out will not do either: `xtables_options_xfrm()` frees the options that are in use.
 ///
 /// # Safety
 ///
 /// libxtables is initialised.
 unsafe fn takes_new_entries() -> bool {
-    const NAMED: NewEntry = Entry {
-        name: c"probe".as_ptr(),
-        ..Entry::END
-    };
-    let table = [NAMED, NAMED, Entry::END];
-    let mut none = bindings::option {
-        name: ptr::null(),
-        has_arg: 0,
-        flag: ptr::null_mut(),
-        val: 0,
-    };
-    let mut offset = 0;
-    // SAFETY: Each table ends as it should, in either size. What is counted up for the next caller is
-    // put back; what is allocated is looked at up to its own end, and freed.
-    unsafe {
-        let before = (*bindings::xt_params).option_offset;
-        let entries = table.as_ptr().cast();
-        let options =
-            bindings::xtables_options_xfrm(&mut none, ptr::null_mut(), entries, &mut offset);
-        (*bindings::xt_params).option_offset = before;
-        let second = !options.is_null() && !(*options.add(1)).name.is_null();
-        bindings::free(options.cast());
-        second
+    // SAFETY: The name ends with a zero byte. What is looked for is what the program has been linked
+    // with, or this file itself.
+    if !unsafe { bindings::dlsym(ptr::null_mut(), NEW_FUNCTION.as_ptr()) }.is_null() {
+        return true;
     }
+    // SAFETY: By the contract of this function.
+    let version = unsafe { (*bindings::xt_params).program_version };
+    if version.is_null() {
+        return false;
+    }
+    // SAFETY: It is a string of the program's own.
+    version_of(unsafe { CStr::from_ptr(version) }.to_bytes()) >= NEW_SINCE
+}
+
+/// The numbers of a version; what is missing or no number counts as 0.
+fn version_of(text: &[u8]) -> [u32; 3] {
+    let mut parts = text.split(|byte| *byte == b'.').map(|digits| {
+        let digits = digits
+            .iter()
+            .map_while(|byte| char::from(*byte).to_digit(10));
+        digits.fold(0u32, |number, digit| {
+            number.saturating_mul(10).saturating_add(digit)
+        })
+    });
+    [(); 3].map(|()| parts.next().unwrap_or_default())
 }
 
 /// A target as libxtables knows it: a static of the extension.
@@ -548,4 +553,22 @@ unsafe extern "C" fn translate<T: Target>(
         let _ = write!(Stdout, "# {} ", T::UNTRANSLATED);
     }
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_of;
+    use super::NEW_SINCE;
+
+    #[test]
+    fn versions() {
+        let of = |text: &str| version_of(text.as_bytes());
+        assert_eq!(of("1.8.9"), [1, 8, 9]);
+        assert_eq!(of("1.8.13-rc1"), [1, 8, 13]);
+        assert_eq!(of("2"), [2, 0, 0]);
+        assert_eq!(of(""), [0, 0, 0]);
+        assert_eq!(of("99999999999.x.1"), [u32::MAX, 0, 1]);
+        assert!(of("1.8.10") < NEW_SINCE && of("1.8.9") < NEW_SINCE);
+        assert!(of("1.8.11") >= NEW_SINCE && of("1.9") >= NEW_SINCE && of("1.8.14") >= NEW_SINCE);
+    }
 }
