@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! What the documents about CLUSTERIP tell people to type, typed into a shell as it stands there, and
-//! what Pacemaker's IPaddr2 types for them.
+//! what Pacemaker's IPaddr2 types for them; the examples of our own manual page last.
 
+use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
@@ -12,6 +13,7 @@ use harness::cluster::Node;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
 use harness::flow::Flow;
+use harness::host;
 use harness::host::expect_no_vip;
 use harness::host::host;
 use harness::host::program;
@@ -22,6 +24,7 @@ use harness::Cluster;
 use harness::Ctx;
 use harness::Netns;
 use harness::Test;
+use std::fs;
 use std::net::Ipv4Addr;
 use std::process::Command;
 
@@ -31,6 +34,7 @@ pub fn tests() -> Vec<Test> {
         articles_loadbalancer_less_clusters,
         articles_simple_load_balancing,
         articles_load_sharing_with_ipaddr2,
+        articles_manual_page,
     ]
 }
 
@@ -233,4 +237,39 @@ fn articles_load_sharing_with_ipaddr2(ctx: &mut Ctx) -> Result<()> {
     host.expect_memberships("eth0", "41:b1:80:6f:1b:f9", 0)?;
     expect_no_vip(&host, VIP)?;
     ctx.expect_silence()
+}
+
+/// The examples of our own manual page, as `scripts/check-man --examples` takes them out of it: a
+/// place and a command, or `=` and a line that the command before has to say.
+fn articles_manual_page(ctx: &mut Ctx) -> Result<()> {
+    let file = std::env::current_exe()?.with_file_name("examples");
+    let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let nodes = [host::named(ctx, "node1")?, host::named(ctx, "node2")?];
+    let mut said = String::new();
+    let mut answers = 0;
+    for line in text.lines() {
+        let (place, what) = line.split_once('\t').context("no place and command")?;
+        let node = match place {
+            "=" => {
+                let rest = said.strip_prefix(&format!("{what}\n"));
+                said = rest
+                    .with_context(|| format!("the page has {what:?}, it said {said:?}"))?
+                    .to_string();
+                answers += 1;
+                continue;
+            }
+            "node1" => &nodes[0],
+            "node2" => &nodes[1],
+            _ => bail!("where is {place}?"),
+        };
+        ensure!(said.is_empty(), "the page lacks {said:?}");
+        said = typed(node, what)?;
+    }
+    ensure!(said.is_empty(), "the page lacks {said:?}");
+    ensure!(answers >= 5, "only {answers} answers on the page");
+    ensure!(
+        nodes[0].has_vip("10.0.0.80")? && !nodes[1].has_vip("10.0.0.80")?,
+        "node 2 was taken out, node 1 was not"
+    );
+    Ok(())
 }
