@@ -317,7 +317,7 @@ unsafe fn takes_new_entries() -> bool {
 }
 
 /// The numbers of a version; what is missing or no number counts as 0.
-fn version_of(text: &[u8]) -> [u32; 3] {
+pub fn version_of(text: &[u8]) -> [u32; 3] {
     let mut parts = text.split(|byte| *byte == b'.').map(|digits| {
         let digits = digits
             .iter()

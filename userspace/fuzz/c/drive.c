@@ -15,7 +15,7 @@
 
 int drive_init(void);
 int drive_parse(struct xtables_target *target, int argc, char **argv, void *payload, size_t size);
-char *drive_show(struct xtables_target *target, const void *entry, int save, size_t *size);
+char *drive_show(struct xtables_target *target, const void *entry, int what, size_t *size);
 
 static jmp_buf refused;
 static char said[1 << 16];
@@ -95,8 +95,8 @@ int drive_parse(struct xtables_target *target, int argc, char **argv, void *payl
 	return 0;
 }
 
-/* What is printed or saved of a rule's target; to be freed. */
-char *drive_show(struct xtables_target *target, const void *entry, int save, size_t *size)
+/* What is printed (0) or saved (1) of a rule's target, said of the target itself (2) or of its translation (3); to be freed. */
+char *drive_show(struct xtables_target *target, const void *entry, int what, size_t *size)
 {
 	FILE *terminal = stdout;
 	char *text = NULL;
@@ -104,10 +104,20 @@ char *drive_show(struct xtables_target *target, const void *entry, int save, siz
 	stdout = open_memstream(&text, size);
 	if (stdout == NULL)
 		abort();
-	if (save)
-		target->save(NULL, entry);
-	else
+	switch (what) {
+	case 0:
 		target->print(NULL, entry, 1);
+		break;
+	case 1:
+		target->save(NULL, entry);
+		break;
+	case 2:
+		target->help();
+		break;
+	default:
+		if (target->xlate(NULL, NULL) != 0)
+			abort();
+	}
 	fclose(stdout);
 	stdout = terminal;
 	return text;

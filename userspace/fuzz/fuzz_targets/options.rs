@@ -5,13 +5,23 @@
 
 #![no_main]
 
+use ipt_CLUSTERIP::xtables::version_of;
 use libfuzzer_sys::fuzz_target;
 use libipt_clusterip_fuzz::number;
 use libipt_clusterip_fuzz::parse;
 use libipt_clusterip_fuzz::show;
+use libipt_clusterip_fuzz::texts;
 use libipt_clusterip_fuzz::words;
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(
+    init: {
+        let [help, why, again] = texts();
+        assert!(help.starts_with("CLUSTERIP target options:\n") && help.ends_with('\n'));
+        assert!(why.starts_with("# CLUSTERIP has no exact equivalent") && again.is_empty());
+    },
+    |data: &[u8]| {
+    // A version is the program's own, but a string of whatever.
+    let _ = version_of(data);
     // A word ends where a line of a file would have a space or an end.
     let line: Vec<&[u8]> = data
         .split(|byte| [b' ', b'\n', 0].contains(byte))

@@ -34,7 +34,7 @@ extern "C" {
     fn drive_show(
         target: *mut xtables_target,
         entry: *const c_void,
-        save: c_int,
+        what: c_int,
         size: *mut usize,
     ) -> *mut c_char;
     fn free(what: *mut c_void);
@@ -114,16 +114,28 @@ pub fn show(payload: &[u8]) -> [String; 2] {
     bytes[..2].copy_from_slice(&(size as u16).to_ne_bytes());
     bytes[2..11].copy_from_slice(b"CLUSTERIP");
     bytes[HEADER..].copy_from_slice(payload);
-    [0, 1].map(|save| {
-        let mut length = 0;
-        // SAFETY: An entry as long as it says, and a place for the length of what comes back.
-        let text = unsafe { drive_show(target(), entry as *const c_void, save, &mut length) };
-        // SAFETY: So many bytes.
-        let copy = unsafe { slice::from_raw_parts(text.cast::<u8>(), length) }.to_vec();
-        // SAFETY: The driver's malloc().
-        unsafe { free(text.cast()) };
-        String::from_utf8(copy).expect("only ASCII is printed")
-    })
+    // SAFETY: An entry as long as it says.
+    [0, 1].map(|what| unsafe { said(entry as *const c_void, what) })
+}
+
+/// What is printed for any rule: the help, and why there is no translation, which is said once.
+pub fn texts() -> [String; 3] {
+    // SAFETY: These look at no entry.
+    [2, 3, 3].map(|what| unsafe { said(ptr::null(), what) })
+}
+
+/// # Safety
+///
+/// `entry` is one as long as it says, where one is looked at.
+unsafe fn said(entry: *const c_void, what: c_int) -> String {
+    let mut length = 0;
+    // SAFETY: By the contract of this function; the length has its place.
+    let text = unsafe { drive_show(target(), entry, what, &mut length) };
+    // SAFETY: So many bytes.
+    let copy = unsafe { slice::from_raw_parts(text.cast::<u8>(), length) }.to_vec();
+    // SAFETY: The driver's malloc().
+    unsafe { free(text.cast()) };
+    String::from_utf8(copy).expect("only ASCII is printed")
 }
 
 /// The words of a text that was saved.
