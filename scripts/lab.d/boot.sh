@@ -4,7 +4,7 @@
 # One boot of the guest: payload in, command run, its output live, its exit code ours.
 
 lab_boot() {
-	local payload=$BUILD/payload memory=1G cpus=2 limit=600 append='' start=$SECONDS image=''
+	local payload=$BUILD/payload memory=1G cpus=2 limit=600 append='' start=$SECONDS image='' icount=''
 	CONSOLE_KEPT=console.log
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -16,6 +16,11 @@ lab_boot() {
 		--append) append=$2 ;;
 		--console) CONSOLE_KEPT=$2 ;;
 		--image) image=$2 ;;
+		--icount)
+			icount=yes
+			shift
+			continue
+			;;
 		-*) die "boot" "there is no option $1" "scripts/lab help lists them" ;;
 		*) break ;;
 		esac
@@ -23,6 +28,9 @@ lab_boot() {
 	done
 	[ $# -gt 0 ] || die "boot" "no command given" "scripts/lab boot [OPTIONS] -- COMMAND ARGS"
 	lab_setup
+	if [ -n "$icount" ]; then
+		ACCEL=icount cpus=1
+	fi
 	case $image in
 	'') ;;
 	"$ORACLE_SUITE") oracle_image_have && RELEASE=$ORACLE_RELEASE ;;

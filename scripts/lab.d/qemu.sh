@@ -54,10 +54,20 @@ TCG_CMDLINE="tsc=unstable clocksource=acpi_pm no_timer_check"
 # a busy machine. The speed is the same there; TCG_THREADS=multi has it anyway.
 TCG_THREADS=${TCG_THREADS:-single}
 
+# For `boot --icount`: the guest's clock counts executed instructions, one a nanosecond, so that times are the same on a
+# busy machine and on any machine. It needs one processor and no KVM. No checks and no mitigations, for they would be
+# measured too; the TSC is the clock, since it is that counter and nothing has to be measured against it.
+ICOUNT_CMDLINE="console=ttyS0 panic_on_warn=1 panic=-1 norandmaps random.trust_cpu=on loglevel=7
+	kfence.sample_interval=0 mitigations=off clocksource=tsc tsc=reliable"
+ICOUNT_CMDLINE=$(tr -s '\n\t' ' ' <<<"$ICOUNT_CMDLINE")
+
 # qemu_args MEMORY CPUS VERDICT CONSOLE: sets QEMU and APPEND; the caller adds drives, ports and -append.
 qemu_args() {
 	QEMU=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -machine q35 -m "$1" -smp "$2")
-	if [ "$ACCEL" = kvm ]; then
+	if [ "$ACCEL" = icount ]; then
+		QEMU+=(-accel tcg -icount "shift=0,sleep=off" -cpu max)
+		APPEND=$ICOUNT_CMDLINE
+	elif [ "$ACCEL" = kvm ]; then
 		QEMU+=(-accel kvm -cpu host)
 		APPEND=$CMDLINE
 	else
