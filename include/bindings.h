@@ -26,3 +26,8 @@
 
 #include "clusterip.h"
 #include "helpers.h"
+
+/* Fields of structs that stay opaque, since they hold half of the kernel. */
+enum {
+	NF_CONN_MARK_OFFSET = offsetof(struct nf_conn, mark),
+};

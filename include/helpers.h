@@ -44,10 +44,7 @@ bool rust_helper_fib_has_gateway(const struct fib_result *res);
 struct net_device *rust_helper_fib_dev(const struct fib_result *res);
 
 /* sk_buff, conntrack */
-void rust_helper_skb_set_host(struct sk_buff *skb);
 int rust_helper_skb_network_offset(const struct sk_buff *skb);
-bool rust_helper_nf_ct_is_template(const struct nf_conn *ct);
-void rust_helper_nf_ct_set_mark(struct nf_conn *ct, u32 mark);
 
 /* files, trees */
 struct inode *rust_helper_file_inode(const struct file *file);

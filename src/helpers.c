@@ -107,24 +107,9 @@ struct net_device *rust_helper_fib_dev(const struct fib_result *res)
 	return FIB_RES_DEV(*res);
 }
 
-void rust_helper_skb_set_host(struct sk_buff *skb)
-{
-	skb->pkt_type = PACKET_HOST;
-}
-
 int rust_helper_skb_network_offset(const struct sk_buff *skb)
 {
 	return skb_network_offset(skb);
-}
-
-bool rust_helper_nf_ct_is_template(const struct nf_conn *ct)
-{
-	return nf_ct_is_template(ct);
-}
-
-void rust_helper_nf_ct_set_mark(struct nf_conn *ct, u32 mark)
-{
-	WRITE_ONCE(ct->mark, mark);
 }
 
 struct inode *rust_helper_file_inode(const struct file *file)

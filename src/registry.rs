@@ -23,11 +23,12 @@ use crate::procfs;
 use crate::request::Request;
 use crate::vip::Vip;
 use core::net::Ipv4Addr;
+use kernel::fmt::Write;
 use kernel::new_mutex;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::rbtree::RBTreeNodeReservation;
-use kernel::str::CString;
+use kernel::str::Formatter;
 use kernel::sync::rcu;
 use kernel::sync::Mutex;
 
@@ -177,10 +178,13 @@ impl Namespace {
     /// Gives a new VIP its file and lets ARP find it.
     fn publish(this: &RcuArc<Self>, net: &Net, state: &mut State, entry: &mut Entry) -> Result {
         let vip = &entry.vip;
+        // No longer than 255.255.255.255 and the end.
+        let mut name = [0; 16];
         // The debug form of an address is its dotted quad.
-        let name = CString::try_from_fmt(fmt!("{:?}", vip.address))?;
+        Formatter::new(&mut name).write_fmt(fmt!("{:?}", vip.address))?;
+        let name = CStr::from_bytes_until_nul(&name).map_err(|_| EINVAL)?;
         let dir = state.dir.as_mut().ok_or(ENOENT)?;
-        entry.file = Some(dir.create(net, &name, procfs::MODE, vip.clone())?);
+        entry.file = Some(dir.create(net, name, procfs::MODE, vip.clone())?);
         if state.hook.is_none() {
             state.hook = Some(Hook::register(
                 net,

@@ -8,6 +8,7 @@ use crate::abstractions::net::pernet::PerNet;
 use crate::abstractions::net::ratelimit;
 use crate::abstractions::net::skb::SkBuff;
 use crate::abstractions::net::Net;
+use crate::abstractions::netfilter::conntrack::Connection;
 use crate::abstractions::netfilter::conntrack::Info;
 use crate::abstractions::netfilter::target::CheckParam;
 use crate::abstractions::netfilter::target::Entry;
@@ -92,41 +93,77 @@ impl Target for ClusterIpTarget {
         rule.namespace.leave(net, rule.vip.address);
     }
 
-    #[inline]
-    fn packet(rule: &Rule, skb: &mut SkBuff) -> Verdict {
-        // In the hooks of IPv4, the header is whole and linear.
-        let Some(header) = skb.read(0).as_ref().and_then(Header::parse) else {
-            return Verdict::Drop;
-        };
-        if rule.raw {
-            untracked_packet(&rule.vip, skb, &header)
+    #[inline(always)]
+    fn packet(rule: &Rule, header: &Bytes, skb: &mut SkBuff) -> Verdict {
+        // What most packets are: nothing to be asked or told but the hash.
+        let is_common = if rule.raw {
+            Header::new(header).protocol != packet::ICMP
         } else {
-            tracked_packet(&rule.vip, skb, &header)
+            skb.conntrack().is_established()
+        };
+        if is_common {
+            if let Some(node) = node_of(&rule.vip, header, |offset| skb.read_linear(offset)) {
+                return decide(&rule.vip, skb, node);
+            }
         }
+        other_packet(skb, header, rule)
+    }
+}
+
+/// The first packet of a connection, which can be told fast, too.
+#[inline(never)]
+fn other_packet(skb: &mut SkBuff, header: &Bytes, rule: &Rule) -> Verdict {
+    if !rule.raw && skb.conntrack().is_new() {
+        if let Some(node) = node_of(&rule.vip, header, |offset| skb.read_linear(offset)) {
+            mark(skb.conntrack().connection(), node);
+            return decide(&rule.vip, skb, node);
+        }
+    }
+    uncommon_packet(skb, header, rule)
+}
+
+/// The fixed part of an IPv4 header.
+type Bytes = [u8; packet::MIN_LEN];
+
+/// Any packet, wherever its bytes lie and whatever it is to whom.
+#[inline(never)]
+fn uncommon_packet(skb: &mut SkBuff, header: &Bytes, rule: &Rule) -> Verdict {
+    if rule.raw {
+        untracked_packet(&rule.vip, header, skb)
+    } else {
+        tracked_packet(&rule.vip, header, skb)
     }
 }
 
 /// A rule in any table but `raw`: conntrack has seen the packet.
-#[inline]
-fn tracked_packet(vip: &Vip, skb: &mut SkBuff, header: &Header) -> Verdict {
+#[inline(always)]
+fn tracked_packet(vip: &Vip, header: &Bytes, skb: &mut SkBuff) -> Verdict {
     let Some(connection) = skb.conntrack().connection() else {
         return Verdict::Drop;
     };
-    let info = connection.info();
     // An error about somebody's connection: whoever has that one knows what to do with it.
-    if header.protocol == packet::ICMP && info == Info::Related {
+    if Header::new(header).protocol == packet::ICMP && connection.info() == Info::Related {
         return Verdict::Continue;
     }
-    let node = node_of(vip, skb, header);
-    if info == Info::New {
-        connection.set_mark(node.get());
-    }
+    let node = node_of_any(vip, header, skb);
+    mark(Some(connection), node);
     decide(vip, skb, node)
 }
 
+/// Tells later rules which node a new connection belongs to.
+#[inline(always)]
+fn mark(connection: Option<Connection<'_>>, node: NodeId) {
+    if let Some(connection) = connection {
+        if connection.info() == Info::New {
+            connection.set_mark(node.get());
+        }
+    }
+}
+
 /// A rule in the `raw` table: the packet tells all there is to know.
-#[inline]
-fn untracked_packet(vip: &Vip, skb: &mut SkBuff, header: &Header) -> Verdict {
+#[inline(always)]
+fn untracked_packet(vip: &Vip, bytes: &Bytes, skb: &mut SkBuff) -> Verdict {
+    let header = Header::new(bytes);
     if header.protocol == packet::ICMP && !header.fragment {
         if let Some([icmp_type]) = skb.read(header.len) {
             if packet::is_icmp_error(icmp_type) {
@@ -134,23 +171,40 @@ fn untracked_packet(vip: &Vip, skb: &mut SkBuff, header: &Header) -> Verdict {
             }
         }
     }
-    let node = node_of(vip, skb, header);
+    let node = node_of_any(vip, bytes, skb);
     decide(vip, skb, node)
 }
 
-#[inline]
-fn node_of(vip: &Vip, skb: &SkBuff, header: &Header) -> NodeId {
-    let source = header.source;
-    // gate: plant here
-    let ports = if vip.params.mode.uses_ports() {
-        header.ports_at().and_then(|offset| skb.read(offset))
-    } else {
-        None
-    };
-    vip.params.node(source, ports.unwrap_or([0; 4]))
+/// The node of a packet whose ports may lie anywhere, or nowhere.
+#[inline(always)]
+fn node_of_any(vip: &Vip, header: &Bytes, skb: &SkBuff) -> NodeId {
+    let read = |offset| Some(skb.read(offset).unwrap_or([0; 4]));
+    // There is one: `read` has an answer for any offset.
+    node_of(vip, header, read).unwrap_or_else(|| vip.hash.node(Header::new(header).source, [0; 4]))
 }
 
-#[inline]
+/// The node of a packet whose ports `read` finds; none if they are to be hashed and it doesn't.
+#[inline(always)]
+fn node_of(
+    vip: &Vip,
+    header: &Bytes,
+    read: impl FnOnce(usize) -> Option<[u8; 4]>,
+) -> Option<NodeId> {
+    let header = Header::new(header);
+    let source = header.source;
+    // gate: plant here
+    let ports = if vip.hash.mode().uses_ports() {
+        match header.ports_at() {
+            Some(offset) => read(offset)?,
+            None => [0; 4],
+        }
+    } else {
+        [0; 4]
+    };
+    Some(vip.hash.node(source, ports))
+}
+
+#[inline(always)]
 fn decide(vip: &Vip, skb: &mut SkBuff, node: NodeId) -> Verdict {
     if vip.nodes.get().contains(node) {
         skb.set_for_host();

@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 use crate::abstractions::net::netdev::Membership;
+use crate::abstractions::rcu::read_once;
 use crate::cluster::arp::Mac;
 use crate::cluster::hash::Params;
+use crate::cluster::hash::Prepared;
 use crate::cluster::node::NodeId;
 use crate::cluster::node::NodeSet;
 use core::net::Ipv4Addr;
@@ -22,6 +24,8 @@ pub(crate) struct Vip {
     pub(crate) mac: Mac,
     /// How packets fall to nodes.
     pub(crate) params: Params,
+    /// The same, as packets look at it.
+    pub(crate) hash: Prepared,
     /// The nodes that this machine answers for.
     pub(crate) nodes: Nodes,
     ifindex: Atomic<i32>,
@@ -34,6 +38,7 @@ impl Vip {
             address,
             mac,
             params,
+            hash: params.prepare(),
             nodes: Nodes(Atomic::new(nodes.bits())),
             ifindex: Atomic::new(NO_DEVICE),
         }
@@ -64,7 +69,7 @@ impl Nodes {
     /// The set as it is now.
     #[inline]
     pub(crate) fn get(&self) -> NodeSet {
-        NodeSet::from_bits(self.0.load(Relaxed))
+        NodeSet::from_bits(read_once(&self.0))
     }
 
     /// Adds a node. `false` when it was there.

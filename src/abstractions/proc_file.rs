@@ -90,8 +90,8 @@ impl Dir {
         Ok(Self { entry, owned })
     }
 
-    /// Makes a file below the directory. Both belong to root of the namespace's owner; where that has
-    /// come to be only after the directory was made, the directory is given to it now.
+    /// Makes a file below the directory, whose owner it gets: root of the namespace's owner. Where that
+    /// has come to be only after the directory was made, the directory is given to it now.
     pub(crate) fn create<T: File>(
         &mut self,
         net: &Net,
@@ -121,10 +121,8 @@ impl Dir {
                 pointer.cast_mut().cast(),
             )
         };
-        let entry = Entry(NonNull::new(entry).ok_or(ENOMEM)?);
-        entry.give_to_root_of(net);
         Ok(Registration {
-            _entry: entry,
+            _entry: Entry(NonNull::new(entry).ok_or(ENOMEM)?),
             _dir: self.entry.clone(),
             _data: data,
         })

@@ -78,51 +78,93 @@ pub struct Params {
 }
 
 impl Params {
+    /// What can be said of the hash before there is a packet.
+    pub const fn prepare(self) -> Prepared {
+        /// An arbitrary number, the same for everyone.
+        const INITVAL: u32 = 0xdead_beef;
+
+        let used: u32 = match self.mode {
+            Mode::SourceIp => 1,
+            Mode::SourceIpSourcePort => 2,
+            Mode::SourceIpSourcePortDestPort => 3,
+        };
+        let base = self.seed.wrapping_add(INITVAL).wrapping_add(used << 2);
+        let alone = mix(base, base, 14);
+        Prepared {
+            mode: self.mode,
+            total: self.total,
+            base,
+            alone,
+            alone_rotated: alone.rotate_left(11),
+            dport_mask: match self.mode {
+                Mode::SourceIpSourcePortDestPort => u32::MAX,
+                Mode::SourceIp | Mode::SourceIpSourcePort => 0,
+            },
+        }
+    }
+}
+
+/// [`Params`], with the work done that is the same for every packet.
+///
+/// The hash is `jhash_1word()`, `jhash_2words()` or `jhash_3words()` of the kernel, of the source
+/// address and as many ports as the mode says.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared {
+    mode: Mode,
+    total: Total,
+    /// What all three words start from: seed, and how many bytes are hashed.
+    base: u32,
+    /// The third word after its first step, where no port is in it; and that, rotated.
+    alone: u32,
+    alone_rotated: u32,
+    /// The bits of the destination port that are hashed: all or none.
+    dport_mask: u32,
+}
+
+impl Prepared {
+    /// What of a packet is hashed.
+    #[inline(always)]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// The node that a packet belongs to.
     ///
     /// `source` is the source address in host byte order (192.0.2.1 is `0xc0000201`), `ports` the
     /// four port bytes as on the wire, zero where the packet has none.
-    #[inline]
+    #[inline(always)]
     pub const fn node(&self, source: u32, ports: [u8; 4]) -> NodeId {
         self.total.node_of(self.hash(source, ports))
     }
 
-    /// The hash of a packet; the arguments are those of [`Params::node`].
+    /// The hash of a packet; the arguments are those of [`Prepared::node`].
     ///
     /// The ports are not swapped to host order: what the original hashed are the two wire bytes
     /// loaded as a machine of its day would, low byte first. That is held on every machine, so that
     /// nodes of both byte orders agree (D14).
-    #[inline]
+    #[inline(always)]
     pub const fn hash(&self, source: u32, ports: [u8; 4]) -> u32 {
+        let base = self.base;
+        let a = source.wrapping_add(base);
+        if let Mode::SourceIp = self.mode {
+            let a = (a ^ self.alone).wrapping_sub(self.alone_rotated);
+            return finish(a, base, self.alone);
+        }
         let [s0, s1, d0, d1] = ports;
         // CAST: widening.
         let sport = u16::from_le_bytes([s0, s1]) as u32;
         // CAST: widening.
         let dport = u16::from_le_bytes([d0, d1]) as u32;
-        match self.mode {
-            Mode::SourceIp => jhash([source, 0, 0], 1, self.seed),
-            Mode::SourceIpSourcePort => jhash([source, sport, 0], 2, self.seed),
-            Mode::SourceIpSourcePortDestPort => jhash([source, sport, dport], 3, self.seed),
-        }
+        let b = sport.wrapping_add(base);
+        let c = (dport & self.dport_mask).wrapping_add(base);
+        let c = mix(c, b, 14);
+        finish(mix(a, c, 11), b, c)
     }
 }
 
-/// `jhash_1word()`, `jhash_2words()` and `jhash_3words()` of the kernel: words that are not `used`
-/// are zero, and the count of those that are is part of the start value, in bytes.
-#[inline]
-const fn jhash(words: [u32; 3], used: u32, seed: u32) -> u32 {
-    /// An arbitrary number, the same for everyone.
-    const INITVAL: u32 = 0xdead_beef;
-
-    let base = seed.wrapping_add(INITVAL).wrapping_add(used << 2);
-    let [a, b, c] = words;
-    let (a, b, c) = (
-        a.wrapping_add(base),
-        b.wrapping_add(base),
-        c.wrapping_add(base),
-    );
-    let c = mix(c, b, 14);
-    let a = mix(a, c, 11);
+/// All steps of the kernel's final mix after the first two.
+#[inline(always)]
+const fn finish(a: u32, b: u32, c: u32) -> u32 {
     let b = mix(b, a, 25);
     let c = mix(c, b, 16);
     let a = mix(a, c, 4);
@@ -131,7 +173,7 @@ const fn jhash(words: [u32; 3], used: u32, seed: u32) -> u32 {
 }
 
 /// One step of the mix: `to` with `from` and its rotation folded in.
-#[inline]
+#[inline(always)]
 const fn mix(to: u32, from: u32, rotation: u32) -> u32 {
     (to ^ from).wrapping_sub(from.rotate_left(rotation))
 }

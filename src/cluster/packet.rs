@@ -31,29 +31,27 @@ pub struct Header {
     pub protocol: u8,
     /// Whether this is one piece of a datagram, be it the first.
     pub fragment: bool,
-    /// The length of the header with its options, in bytes: 20 to 60.
+    /// The length of the header with its options, in bytes: 20 to 60, as it says itself.
     pub len: usize,
 }
 
 impl Header {
     /// Reads the fixed part of a header, as on the wire.
     ///
-    /// `None` when it isn't IPv4 or claims to be shorter than it is.
-    #[inline]
-    pub const fn parse(bytes: &[u8; MIN_LEN]) -> Option<Self> {
-        let [version_ihl, _, _, _, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, ..] = *bytes;
-        let ihl = version_ihl & 0x0f;
-        if version_ihl >> 4 != 4 || ihl < 5 {
-            return None;
-        }
-        let fragment = u16::from_be_bytes([f0, f1]);
-        Some(Self {
+    /// Whose bytes they are knows that this is IPv4; a length below 20 is taken as it is.
+    #[inline(always)]
+    pub fn new(bytes: &[u8; MIN_LEN]) -> Self {
+        let [version_ihl, _, _, _, _, _, rest @ ..] = bytes;
+        let [_, _, _, protocol, _, _, s0, s1, s2, s3, ..] = *rest;
+        // Read in one piece and as it is stored, so that one instruction asks.
+        let fragment = u16::from_ne_bytes(rest.first_chunk().copied().unwrap_or_default());
+        Self {
             source: u32::from_be_bytes([s0, s1, s2, s3]),
             protocol,
-            fragment: fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0,
+            fragment: fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET).to_be() != 0,
             // CAST: widening.
-            len: (ihl as usize) << 2,
-        })
+            len: ((version_ihl & 0x0f) as usize) << 2,
+        }
     }
 
     /// Where the four port bytes stand, counted from the first byte of this header.
@@ -61,7 +59,7 @@ impl Header {
     /// `None` when the packet is hashed without ports: its protocol has none, or it is a fragment.
     /// A first piece could tell its ports, but the pieces after it can't, and all have to go to one
     /// node.
-    #[inline]
+    #[inline(always)]
     pub const fn ports_at(&self) -> Option<usize> {
         if self.fragment {
             return None;
@@ -78,12 +76,29 @@ impl Header {
 ///
 /// Frozen, as `proto_ports_offset()` of the kernel's `in.h` had it when the hash was defined: ESP
 /// and AH give their SPI.
-#[inline]
+#[inline(always)]
 pub const fn ports_offset(protocol: u8) -> Option<usize> {
-    match protocol {
-        TCP | UDP | UDP_LITE | DCCP | SCTP | ESP => Some(0),
-        AH => Some(4),
-        _ => None,
+    /// By protocol; a table, since asking for each in turn takes a packet longer than all the rest.
+    const OFFSETS: [u8; 256] = {
+        let mut offsets = [NONE; 256];
+        let mut protocol = 0;
+        while protocol < offsets.len() {
+            // CAST: Below 256. PANIC: It would be the compiler's.
+            offsets[protocol] = match protocol as u8 {
+                TCP | UDP | UDP_LITE | DCCP | SCTP | ESP => 0,
+                AH => 4,
+                _ => NONE,
+            };
+            protocol += 1;
+        }
+        offsets
+    };
+    const NONE: u8 = u8::MAX;
+
+    // PANIC: Every number of 8 bits has its place. CAST: widening, both.
+    match OFFSETS[protocol as usize] {
+        NONE => None,
+        offset => Some(offset as usize),
     }
 }
 

@@ -27,32 +27,32 @@ impl SkBuff {
         unsafe { &mut *ptr.cast() }
     }
 
-    /// The bytes from `data` on that lie in one piece. The rest, if any, lies in pages.
-    #[inline]
-    fn linear(&self) -> &[u8] {
-        let skb = self.0.get();
-        // SAFETY: The packet is valid; these fields are set for as long as it is.
-        let (data, len, paged) = unsafe { ((*skb).data, (*skb).len, (*skb).data_len) };
-        // `len` counts the paged bytes too (C: `skb_headlen()`). CAST: widening.
-        let headlen = len.wrapping_sub(paged) as usize;
-        // SAFETY: `headlen` bytes lie at `data`, and stay while the packet is borrowed.
-        unsafe { core::slice::from_raw_parts(data, headlen) }
-    }
-
     /// `N` bytes from `offset` on, counted from `data`: where the network header begins, in the
     /// hooks of IPv4 (not in those of ARP). `None` when the packet is shorter.
     ///
     /// Reads them out of pages when they aren't in the linear part (C: `skb_header_pointer()`).
     #[inline]
     pub(crate) fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        match self
-            .linear()
-            .get(offset..)
-            .and_then(|rest| rest.first_chunk())
-        {
-            Some(bytes) => Some(*bytes),
+        match self.read_linear(offset) {
+            Some(bytes) => Some(bytes),
             None => self.read_paged(offset),
         }
+    }
+
+    /// The same, out of the bytes that lie in one piece; `None` also when the packet has them in
+    /// pages.
+    #[inline(always)]
+    pub(crate) fn read_linear<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let skb = self.0.get();
+        // SAFETY: The packet is valid; these fields are set for as long as it is.
+        let (data, len, paged) = unsafe { ((*skb).data, (*skb).len, (*skb).data_len) };
+        // `len` counts the paged bytes too (C: `skb_headlen()`). CAST: widening.
+        let headlen = len.wrapping_sub(paged) as usize;
+        if headlen < offset.checked_add(N)? {
+            return None;
+        }
+        // SAFETY: `headlen` bytes lie at `data`, and stay while the packet is borrowed.
+        Some(unsafe { data.add(offset).cast::<[u8; N]>().read() })
     }
 
     #[cold]
@@ -95,8 +95,14 @@ impl SkBuff {
     /// other.
     #[inline]
     pub(crate) fn set_for_host(&mut self) {
-        // SAFETY: The packet is ours alone.
-        unsafe { bindings::skb_set_host(self.0.get()) };
+        // SAFETY: The packet is ours alone. CAST: 0.
+        unsafe {
+            let headers = &raw mut (*self.0.get()).__bindgen_anon_4;
+            bindings::sk_buff__bindgen_ty_4__bindgen_ty_2::set_pkt_type_raw(
+                headers.cast(),
+                bindings::PACKET_HOST as u8,
+            );
+        }
     }
 
     /// What connection tracking knows of the packet.

@@ -25,6 +25,17 @@ pub(crate) enum Info {
     New,
 }
 
+impl Info {
+    #[inline(always)]
+    fn of(word: usize) -> Self {
+        match word & INFO_MASK {
+            1 | 4 => Self::Related,
+            2 => Self::New,
+            _ => Self::Established,
+        }
+    }
+}
+
 /// What connection tracking knows of one packet.
 pub(crate) struct Conntrack<'a> {
     word: usize,
@@ -45,17 +56,26 @@ impl<'a> Conntrack<'a> {
         }
     }
 
+    /// Whether the packet is [`Info::Established`]; in fewer steps than by its connection.
+    #[inline(always)]
+    pub(crate) fn is_established(&self) -> bool {
+        // In either direction; other numbers that are not `Related` or `New` are none of a connection.
+        self.word > INFO_MASK && matches!(self.word & INFO_MASK, 0 | 3)
+    }
+
+    /// Whether the packet is [`Info::New`]; as above.
+    #[inline(always)]
+    pub(crate) fn is_new(&self) -> bool {
+        self.word > INFO_MASK && self.word & INFO_MASK == 2
+    }
+
     /// The connection, or `None` for a packet that is untracked, invalid or not tracked yet.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn connection(&self) -> Option<Connection<'a>> {
         // CAST: The pointer shares its word with the info, as `nf_ct_get()` has it.
         NonNull::new((self.word & !INFO_MASK) as *mut bindings::nf_conn).map(|ptr| Connection {
             ptr,
-            info: match self.word & INFO_MASK {
-                1 | 4 => Info::Related,
-                2 => Info::New,
-                _ => Info::Established,
-            },
+            info: Info::of(self.word),
             _packet: PhantomData,
         })
     }
@@ -70,20 +90,28 @@ pub(crate) struct Connection<'a> {
 
 impl Connection<'_> {
     /// What the packet is to the connection.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn info(&self) -> Info {
         self.info
     }
 
-    /// Sets the connection's mark, unless it is a template: that one is a rule's, and shared by all
-    /// the packets that the rule meets.
-    #[inline]
+    /// Sets the connection's mark.
+    ///
+    /// Behind the hook of conntrack, where all tables but `raw` stand, no packet has a template any
+    /// more, whose mark would be a rule's and shared by all the packets that the rule meets.
+    #[inline(always)]
     pub(crate) fn set_mark(&self, mark: u32) {
-        // SAFETY: The packet holds a reference on its connection.
-        if !unsafe { bindings::nf_ct_is_template(self.ptr.as_ptr()) } {
-            // SAFETY: As above; the mark is a word that anybody may write at any time.
-            unsafe { bindings::nf_ct_set_mark(self.ptr.as_ptr(), mark) };
-        }
+        // CAST: The offset of a field.
+        let offset = bindings::NF_CONN_MARK_OFFSET as usize;
+        // SAFETY: The packet holds a reference on its connection; the mark is a word of it that anybody
+        // may write at any time (C: `WRITE_ONCE()`).
+        unsafe {
+            self.ptr
+                .as_ptr()
+                .byte_add(offset)
+                .cast::<u32>()
+                .write_volatile(mark)
+        };
     }
 }
 

@@ -24,12 +24,16 @@ use kernel::types::Opaque;
 
 /// What becomes of a packet that matched the rule.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub(crate) enum Verdict {
     /// It goes no further.
-    Drop,
+    Drop = bindings::NF_DROP,
     /// It goes on to the next rule.
-    Continue,
+    Continue = XT_CONTINUE,
 }
+
+/// C: `sizeof(struct iphdr)`.
+pub(crate) const IPV4_HEADER: usize = 20;
 
 /// C: `XT_CONTINUE`.
 const XT_CONTINUE: c_uint = 0xffff_ffff;
@@ -58,8 +62,9 @@ pub(crate) trait Target: Send + Sync + 'static {
     /// A rule is gone; no packet sees it any more. May sleep.
     fn destroy(net: &Net, rule: Self::Rule);
 
-    /// A packet matched a rule. Called in softirq or process context; must not sleep.
-    fn packet(rule: &Self::Rule, skb: &mut SkBuff) -> Verdict;
+    /// A packet matched a rule; `header` is the fixed part of its IPv4 header. Called in softirq or
+    /// process context; must not sleep.
+    fn packet(rule: &Self::Rule, header: &[u8; IPV4_HEADER], skb: &mut SkBuff) -> Verdict;
 }
 
 /// A rule's payload in memory: what userspace wrote, and a word of the kernel's own, which userspace
@@ -306,11 +311,12 @@ impl<T: Target> Adapter<T> {
         // SAFETY: The check succeeded, so it filled the word; what it points to stays until the rule
         // is destroyed, which waits for packets that see it.
         let rule = unsafe { &(*(*record).kept).rule };
-        // SAFETY: The packet is the hook's for the call.
+        // SAFETY: The packet is valid. In the hooks of IPv4 its header begins at `data`, and ip_tables
+        // read the fixed part there to match the rule.
+        let header = unsafe { &*(*skb).data.cast::<[u8; IPV4_HEADER]>() };
+        // SAFETY: The packet is the hook's for the call; its data is not part of the struct.
         let skb = unsafe { SkBuff::from_raw(skb) };
-        match T::packet(rule, skb) {
-            Verdict::Drop => bindings::NF_DROP,
-            Verdict::Continue => XT_CONTINUE,
-        }
+        // CAST: The numbers are C's.
+        T::packet(rule, header, skb) as c_uint
     }
 }

@@ -56,7 +56,7 @@ impl Client {
             seed: 0,
             total: Total::new(1).expect("1 is a total"),
         };
-        params.hash(self.source, self.ports)
+        params.prepare().hash(self.source, self.ports)
     }
 
     /// What the mode sees of it: clients that agree in this always share a node.

@@ -51,8 +51,12 @@ fn published_vectors() {
         };
         let source = source.parse::<Ipv4Addr>().unwrap().to_bits();
         let ports = wire(sport.parse().unwrap(), dport.parse().unwrap());
-        assert_eq!(params.hash(source, ports), hex(result("hash=")), "{row}");
-        let node = params.node(source, ports).get();
+        assert_eq!(
+            params.prepare().hash(source, ports),
+            hex(result("hash=")),
+            "{row}"
+        );
+        let node = params.prepare().node(source, ports).get();
         assert_eq!(node, result("node=").parse().unwrap(), "{row}");
         rows += 1;
     }
@@ -110,16 +114,16 @@ proptest! {
             total: Total::new(total).unwrap(),
         };
         let address = u32::from_be_bytes(source);
-        let ours = (params.hash(address, ports), params.node(address, ports).get());
+        let ours = (params.prepare().hash(address, ports), params.prepare().node(address, ports).get());
         prop_assert_eq!(ours, jhash::hash_and_node(number, source, ports, seed, total));
-        prop_assert!(params.total.contains(params.node(address, ports)));
+        prop_assert!(params.total.contains(params.prepare().node(address, ports)));
     }
 
     /// What a mode does not use must not tell.
     #[test]
     fn only_what_the_mode_names_is_hashed(source: u32, one: [u8; 4], other: [u8; 4], seed: u32) {
         let hash = |mode, ports| {
-            Params { mode, seed, total: Total::new(2).unwrap() }.hash(source, ports)
+            Params { mode, seed, total: Total::new(2).unwrap() }.prepare().hash(source, ports)
         };
         let [a, b, ..] = one;
         let [_, _, c, d] = other;
