@@ -71,6 +71,8 @@ int drive_parse(struct xtables_target *target, int argc, char **argv, void *payl
 	target->t = entry;
 	target->tflags = 0;
 	xtables_free_opts(1);
+	/* It counts up for each target; after eight million lines it would no longer be a number of options. */
+	globals.option_offset = 0;
 	globals.opts = xtables_options_xfrm(globals.orig_opts, NULL, target->x6_options, &target->option_offset);
 	if (globals.opts == NULL)
 		abort();
