@@ -30,4 +30,5 @@
 /* Fields of structs that stay opaque, since they hold half of the kernel. */
 enum {
 	NF_CONN_MARK_OFFSET = offsetof(struct nf_conn, mark),
+	NF_CONN_STATUS_OFFSET = offsetof(struct nf_conn, status),
 };

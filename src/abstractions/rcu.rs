@@ -21,6 +21,8 @@ use kernel::types::Opaque;
 /// than what it is looked up for.
 #[inline(always)]
 pub(crate) fn read_once(word: &Atomic<u64>) -> u64 {
+    // Elsewhere it would be two loads.
+    const { assert!(size_of::<usize>() == size_of::<u64>()) }
     // SAFETY: A reference is valid. A volatile read of an aligned word is what the kernel's memory
     // model calls a marked one, which may meet any atomic access.
     unsafe { word.as_ptr().read_volatile() }

@@ -31,14 +31,15 @@ pub struct Header {
     pub protocol: u8,
     /// Whether this is one piece of a datagram, be it the first.
     pub fragment: bool,
-    /// The length of the header with its options, in bytes: 20 to 60, as it says itself.
+    /// The length of the header with its options, in bytes, as it says itself: 20 to 60, unless it lies.
     pub len: usize,
 }
 
 impl Header {
     /// Reads the fixed part of a header, as on the wire.
     ///
-    /// Whose bytes they are knows that this is IPv4; a length below 20 is taken as it is.
+    /// Nothing is checked, as ip_tables checks nothing: a wrong length does no more than find other
+    /// bytes of the same packet, or none.
     #[inline(always)]
     pub fn new(bytes: &[u8; MIN_LEN]) -> Self {
         let [version_ihl, _, _, _, _, _, rest @ ..] = bytes;

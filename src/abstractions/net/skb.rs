@@ -95,11 +95,16 @@ impl SkBuff {
     /// other.
     #[inline]
     pub(crate) fn set_for_host(&mut self) {
+        /// The fields of a union, as what they are.
+        fn fields<T>(union: *mut kernel::bindings::__BindgenUnionField<T>) -> *mut T {
+            // CAST: By its field a union is at the same address.
+            union.cast()
+        }
         // SAFETY: The packet is ours alone. CAST: 0.
         unsafe {
-            let headers = &raw mut (*self.0.get()).__bindgen_anon_4;
+            let headers = fields(&raw mut (*self.0.get()).__bindgen_anon_4.headers);
             bindings::sk_buff__bindgen_ty_4__bindgen_ty_2::set_pkt_type_raw(
-                headers.cast(),
+                headers,
                 bindings::PACKET_HOST as u8,
             );
         }

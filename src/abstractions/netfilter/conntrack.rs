@@ -9,6 +9,7 @@ use crate::bindings;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use kernel::error::to_result;
+use kernel::ffi::c_ulong;
 use kernel::prelude::*;
 
 /// The bits of `sk_buff::_nfct` that say what kind of packet it is (C: `NFCT_INFOMASK`).
@@ -95,19 +96,32 @@ impl Connection<'_> {
         self.info
     }
 
-    /// Sets the connection's mark.
-    ///
-    /// Behind the hook of conntrack, where all tables but `raw` stand, no packet has a template any
-    /// more, whose mark would be a rule's and shared by all the packets that the rule meets.
+    /// Sets the connection's mark, unless it is a template: that one is a rule's, and shared by all
+    /// the packets that the rule meets. (nftables' `ct zone set` gives one to a packet that has no
+    /// connection, also behind the hook of conntrack.)
     #[inline(always)]
     pub(crate) fn set_mark(&self, mark: u32) {
-        // CAST: The offset of a field.
-        let offset = bindings::NF_CONN_MARK_OFFSET as usize;
-        // SAFETY: The packet holds a reference on its connection; the mark is a word of it that anybody
-        // may write at any time (C: `WRITE_ONCE()`).
+        let connection = self.ptr.as_ptr();
+        // CAST: The offsets of fields.
+        let (status, offset) = (
+            bindings::NF_CONN_STATUS_OFFSET as usize,
+            bindings::NF_CONN_MARK_OFFSET as usize,
+        );
+        // SAFETY: The packet holds a reference on its connection. Others set bits of the status at any
+        // time, but a template is made as one (C: `nf_ct_is_template()`).
+        let status = unsafe {
+            connection
+                .byte_add(status)
+                .cast::<c_ulong>()
+                .read_volatile()
+        };
+        // CAST: A bit.
+        if status & bindings::ip_conntrack_status_IPS_TEMPLATE as c_ulong != 0 {
+            return;
+        }
+        // SAFETY: As above; the mark is a word that anybody may write at any time (C: `WRITE_ONCE()`).
         unsafe {
-            self.ptr
-                .as_ptr()
+            connection
                 .byte_add(offset)
                 .cast::<u32>()
                 .write_volatile(mark)

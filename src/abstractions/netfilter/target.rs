@@ -63,7 +63,7 @@ pub(crate) trait Target: Send + Sync + 'static {
     fn destroy(net: &Net, rule: Self::Rule);
 
     /// A packet matched a rule; `header` is the fixed part of its IPv4 header. Called in softirq or
-    /// process context; must not sleep.
+    /// process context; must not sleep, nor move the packet's bytes (no `network_header_mut()`).
     fn packet(rule: &Self::Rule, header: &[u8; IPV4_HEADER], skb: &mut SkBuff) -> Verdict;
 }
 
@@ -311,8 +311,8 @@ impl<T: Target> Adapter<T> {
         // SAFETY: The check succeeded, so it filled the word; what it points to stays until the rule
         // is destroyed, which waits for packets that see it.
         let rule = unsafe { &(*(*record).kept).rule };
-        // SAFETY: The packet is valid. In the hooks of IPv4 its header begins at `data`, and ip_tables
-        // read the fixed part there to match the rule.
+        // SAFETY: The packet is valid. In the hooks of IPv4 `data` is the network header, whose fixed
+        // part ip_tables read to match the rule. It stays where it is while `T::packet` has it.
         let header = unsafe { &*(*skb).data.cast::<[u8; IPV4_HEADER]>() };
         // SAFETY: The packet is the hook's for the call; its data is not part of the struct.
         let skb = unsafe { SkBuff::from_raw(skb) };

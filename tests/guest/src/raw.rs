@@ -38,6 +38,7 @@ pub fn tests() -> Vec<Test> {
         raw_joining_rule_borrows_defragmentation,
         raw_fragments_without_defragmentation_go_to_one_node,
         raw_template_is_not_written_d15,
+        template_of_nftables_is_not_written_d15,
     ];
     for (mode, name) in MODES.iter().enumerate() {
         tests.push(Test {
@@ -363,5 +364,28 @@ fn raw_template_is_not_written_d15(ctx: &mut Ctx) -> Result<()> {
         counters == [20, 20, 0, 20],
         "seen with a mark: {counters:?}"
     );
+    Ok(())
+}
+
+/// D15: nftables gives a template to what has no connection, in any chain behind conntrack's hook.
+fn template_of_nftables_is_not_written_d15(ctx: &mut Ctx) -> Result<()> {
+    let cluster = Cluster::new(ctx, 1)?;
+    let node = &cluster.nodes[0];
+    node.ns.restore(&format!(
+        "*filter\n:OUTPUT DROP\n-A INPUT -d {VIP} -i eth0 {NEW}\n\
+         -A INPUT -d {VIP} -m connmark ! --mark 0\n-A INPUT -d {VIP} -j ACCEPT\nCOMMIT\n\
+         *raw\n-A PREROUTING -d {VIP} -j CT --notrack\nCOMMIT\n"
+    ))?;
+    node.ns.run_with(
+        "nft -f -",
+        "add table ip zones\n\
+         add chain ip zones early { type filter hook prerouting priority -150; }\n\
+         add rule ip zones early ct zone set 1\n",
+    )?;
+    node.ns.tell(VIP, "+2")?;
+    let packets: Vec<_> = flows(20).iter().map(|flow| flow.ip.bytes()).collect();
+    node.ask(&packets)?;
+    let counters = node.ns.counters("filter", "INPUT")?;
+    ensure!(counters == [20, 0, 20], "seen with a mark: {counters:?}");
     Ok(())
 }

@@ -190,7 +190,7 @@ fn base() -> [u8; MIN_LEN] {
     *bytes.first_chunk().unwrap()
 }
 
-/// Whether it is IPv4, and a header at all, the stack has asked before.
+/// As the header says it, whatever that is.
 #[test]
 fn length() {
     for first in 0..=u8::MAX {
