@@ -27,13 +27,13 @@ pub struct Costs {
     #[arg(long, default_value_t = 7676.0)]
     pub input_drop: f64,
     /// Whole path: conntrack on, taken by a socket, no target
-    #[arg(long, default_value_t = 7806.0)]
+    #[arg(long, default_value_t = 7805.0)]
     pub accepted: f64,
     /// Our target's own: not mine in raw PREROUTING (over raw-drop)
     #[arg(long, default_value_t = 79.0)]
     pub raw_not_mine: f64,
     /// Our target's own: not mine in INPUT (over input-drop)
-    #[arg(long, default_value_t = 11.0)]
+    #[arg(long, default_value_t = 13.0)]
     pub input_not_mine: f64,
     /// Our target's own: mine; taken to be the same in raw PREROUTING as in INPUT
     #[arg(long, default_value_t = 83.0)]
