@@ -4,8 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::abstractions::atomic::read_once;
 use crate::abstractions::net::netdev::Membership;
-use crate::abstractions::rcu::read_once;
 use crate::cluster::arp::Mac;
 use crate::cluster::hash::Params;
 use crate::cluster::hash::Prepared;

@@ -11,15 +11,15 @@ use super::node::{
     Total, //
 };
 
-/// What of a packet is hashed.
+/// What of a packet is hashed; numbered as in a rule's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The source address.
-    SourceIp,
+    SourceIp = 0,
     /// The source address and the source port.
-    SourceIpSourcePort,
+    SourceIpSourcePort = 1,
     /// The source address and both ports.
-    SourceIpSourcePortDestPort,
+    SourceIpSourcePortDestPort = 2,
 }
 
 impl Mode {
@@ -36,11 +36,8 @@ impl Mode {
 
     /// The number of the mode in a rule's payload.
     pub const fn to_abi(self) -> u32 {
-        match self {
-            Self::SourceIp => 0,
-            Self::SourceIpSourcePort => 1,
-            Self::SourceIpSourcePortDestPort => 2,
-        }
+        // CAST: It is the number above.
+        self as u32
     }
 
     /// The mode of this name, or `None` when there is none.

@@ -11,18 +11,16 @@ mod lines;
 use crate::report;
 use anyhow::bail;
 use anyhow::ensure;
-use anyhow::Context;
 use anyhow::Result;
 use harness::eventually;
 use harness::host;
 use harness::host::program;
+use harness::root;
 use harness::run;
 use harness::Ctx;
 use harness::Netns;
 use harness::Test;
 use lines::Line;
-use nix::mount::mount;
-use nix::mount::MsFlags;
 use std::path::Path;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -152,16 +150,7 @@ struct Iptables {
 impl Iptables {
     /// Gives the root what the programs look for in it.
     fn new(root: &Path) -> Result<Self> {
-        ensure!(root.is_dir(), "there is no root {}", root.display());
-        let proc = root.join("proc");
-        mount(
-            Some("/proc"),
-            &proc,
-            None::<&str>,
-            MsFlags::MS_BIND,
-            None::<&str>,
-        )
-        .with_context(|| format!("mounting {}", proc.display()))?;
+        root::furnish(root)?;
         Ok(Self {
             root: root.to_path_buf(),
         })

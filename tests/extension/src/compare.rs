@@ -19,10 +19,9 @@ use harness::blob;
 use harness::blob::Rule;
 use harness::clean;
 use harness::host::program;
+use harness::root;
 use harness::Ctx;
 use harness::Netns;
-use nix::mount::mount;
-use nix::mount::MsFlags;
 use std::collections::HashSet;
 use std::fs;
 use std::net::Ipv4Addr;
@@ -234,16 +233,7 @@ impl Suite {
         rows: usize,
     ) -> Result<Self> {
         let root = options.roots.join(suite);
-        ensure!(root.is_dir(), "there is no root {}", root.display());
-        let proc = root.join("proc");
-        mount(
-            Some("/proc"),
-            &proc,
-            None::<&str>,
-            MsFlags::MS_BIND,
-            None::<&str>,
-        )
-        .with_context(|| format!("mounting {}", proc.display()))?;
+        root::furnish(&root)?;
         let directory = root.join(OURS.trim_start_matches('/'));
         fs::create_dir_all(&directory)?;
         fs::copy(&options.ours, directory.join(seen::FILE))

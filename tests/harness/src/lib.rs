@@ -37,6 +37,7 @@ pub mod module;
 pub mod neighbour;
 pub mod netns;
 pub mod packet;
+pub mod root;
 pub mod run;
 pub mod sys;
 pub mod tap;
