@@ -28,7 +28,7 @@ impl Handler for Namespace {
             return Verdict::Accept;
         };
         let guard = rcu::read_lock();
-        let Some(vip) = self.find(sender, &guard) else {
+        let Some(vip) = self.vips.find(sender, &guard) else {
             return Verdict::Accept;
         };
         // On another device the address is an ordinary one, at that device's own MAC.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Which device each VIP of a namespace is on: the one that has the name which the VIP was made with,
+//! The VIPs of a namespace, each on its device: the one that has the name which the VIP was made with,
 //! whichever device that is at the time.
 //!
 //! The lock here is taken by device events, under RTNL; so nothing under it takes RTNL, nor waits for
@@ -10,12 +10,12 @@
 
 use crate::abstractions::net::netdev::Event;
 use crate::abstractions::net::netdev::Listener;
-use crate::abstractions::net::netdev::Membership;
-use crate::abstractions::net::netdev::Name;
 use crate::abstractions::net::netdev::NetDevice;
+use crate::abstractions::net::netdev::NetDeviceRef;
 use crate::abstractions::net::pernet::PerNet;
 use crate::abstractions::net::Net;
 use crate::abstractions::rcu::RcuArc;
+use crate::abstractions::rcu::RcuMap;
 use crate::registry::Namespace;
 use crate::report::tell;
 use crate::request::Request;
@@ -24,30 +24,37 @@ use crate::vip::Vip;
 use core::net::Ipv4Addr;
 use kernel::new_mutex;
 use kernel::prelude::*;
-use kernel::rbtree::RBTree;
-use kernel::rbtree::RBTreeNodeReservation;
+use kernel::sync::rcu;
 use kernel::sync::Mutex;
 
-/// A VIP, the name that it follows, and what it has of the device of that name, if there is one.
-struct Binding {
-    vip: RcuArc<Vip>,
-    device: Name,
-    membership: Option<Membership>,
-}
-
-/// The VIPs of a namespace and their devices.
+/// The VIPs of a namespace.
 #[pin_data]
-pub(crate) struct Devices {
+pub(crate) struct Vips {
     #[pin]
-    bindings: Mutex<RBTree<u32, Binding>>,
+    map: RcuMap<Vip>,
+    /// How many there are. Whoever adds a VIP or takes one away, or puts one on a device or on none,
+    /// holds the lock.
+    #[pin]
+    count: Mutex<usize>,
 }
 
-impl Devices {
+impl Vips {
     /// No VIP yet.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            bindings <- new_mutex!(RBTree::new()),
+            map <- RcuMap::new(),
+            count <- new_mutex!(0),
         })
+    }
+
+    /// The VIP of this address, for as long as the read-side section lasts.
+    pub(crate) fn find<'a>(&'a self, vip: Ipv4Addr, guard: &'a rcu::Guard) -> Option<&'a Vip> {
+        self.map.get(u32::from(vip), guard)
+    }
+
+    /// A reference to the VIP of this address.
+    pub(crate) fn get(&self, vip: Ipv4Addr) -> Option<RcuArc<Vip>> {
+        self.map.get_owned(u32::from(vip))
     }
 
     /// Makes a new VIP of its first rule and puts it on its device, in one step: a device that goes or
@@ -55,66 +62,65 @@ impl Devices {
     pub(crate) fn make(&self, net: &Net, request: &Request) -> Result<RcuArc<Vip>> {
         let failed = |error| request.cannot_make(error);
         let new = request.new_vip()?;
-        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT).map_err(failed)?;
-        let vip = Vip::new(request.vip, new.mac, new.params, new.nodes);
-        let vip = RcuArc::pin_init(vip, GFP_KERNEL_ACCOUNT).map_err(failed)?;
 
-        let mut bindings = self.bindings.lock();
+        let mut count = self.count.lock();
         let (device, name) = request.device_for_new(net)?;
-        let membership = Membership::join(&device, new.mac.octets()).map_err(failed)?;
-        vip.bind(Some(&membership));
-        let binding = Binding {
-            vip: vip.clone(),
-            device: name,
-            membership: Some(membership),
-        };
-        bindings.insert(node.into_node(u32::from(request.vip), binding));
+        let vip = Vip::new(request.vip, new.mac, new.params, new.nodes, name);
+        let vip = RcuArc::pin_init(vip, GFP_KERNEL_ACCOUNT).map_err(failed)?;
+        device.join_group(new.mac.octets()).map_err(failed)?;
+        vip.bind(Some(&device));
+        self.map
+            .insert(u32::from(vip.address), vip.clone())
+            .inspect_err(|_| device.leave_group(new.mac.octets()))
+            .map_err(failed)?;
+        *count = count.wrapping_add(1);
         Ok(vip)
     }
 
-    /// Takes a VIP off its device, and forgets it.
-    pub(crate) fn forget(&self, net: &Net, vip: Ipv4Addr) {
+    /// Takes a VIP off its device, and forgets it; how many are left. ARP may still see it for a grace
+    /// period, in which it stays.
+    pub(crate) fn forget(&self, net: &Net, vip: Ipv4Addr) -> usize {
         // Held to the end, so that the device can't be another one by the time it is left.
-        let mut bindings = self.bindings.lock();
-        let binding = bindings.remove(&u32::from(vip));
-        if let Some(membership) = binding.and_then(|binding| binding.membership) {
-            membership.leave_in(net);
+        let mut count = self.count.lock();
+        if let Some(vip) = self.map.remove(u32::from(vip)) {
+            *count = count.wrapping_sub(1);
+            if let Some(device) = vip.ifindex().and_then(|i| NetDeviceRef::by_index(net, i)) {
+                device.leave_group(vip.mac.octets());
+            }
+        }
+        *count
+    }
+
+    /// Forgets all of them.
+    pub(crate) fn forget_all(&self, net: &Net) {
+        for vip in self.map.keys() {
+            self.forget(net, Ipv4Addr::from(vip));
         }
     }
 
-    /// The name of the VIP's device.
-    pub(crate) fn name_for(&self, vip: Ipv4Addr) -> Option<Name> {
-        let bindings = self.bindings.lock();
-        bindings.get(&u32::from(vip)).map(|binding| binding.device)
-    }
-
     fn event(&self, dev: &NetDevice, event: Event) {
-        for binding in self.bindings.lock().values_mut() {
-            binding.event(dev, event);
+        let _count = self.count.lock();
+        for vip in self.map.keys().filter_map(|key| self.map.get_owned(key)) {
+            vip.event(dev, event);
         }
     }
 }
 
-impl Binding {
-    fn event(&mut self, dev: &NetDevice, event: Event) {
-        let here = self.vip.ifindex() == Some(dev.ifindex());
+impl Vip {
+    fn event(&self, dev: &NetDevice, event: Event) {
+        let here = self.ifindex() == Some(dev.ifindex());
         let wanted = event != Event::Unregister && dev.name() == self.device;
         // A device of another type than before may have lost the membership, or may never have had one.
         if here && (!wanted || event == Event::Retype) {
-            self.vip.bind(None);
-            if let Some(membership) = self.membership.take() {
-                membership.leave(dev);
-            }
+            self.bind(None);
+            dev.leave_group(self.mac.octets());
         }
-        if wanted && self.membership.is_none() {
-            match Membership::join(dev, self.vip.mac.octets()) {
-                Ok(membership) => {
-                    self.vip.bind(Some(&membership));
-                    self.membership = Some(membership);
-                }
+        if wanted && self.ifindex().is_none() {
+            match dev.join_group(self.mac.octets()) {
+                Ok(()) => self.bind(Some(dev)),
                 Err(_) => {
                     tell(
-                        self.vip.address,
+                        self.address,
                         format_args!("interface {} is not taken", Shown(&self.device)),
                         format_args!("a shared MAC needs a device with addresses of 6 bytes"),
                     );
@@ -130,7 +136,7 @@ pub(crate) struct DeviceEvents;
 impl Listener for DeviceEvents {
     fn event(net: &Net, dev: &NetDevice, event: Event) {
         if let Some(namespace) = Namespace::slot().get(net) {
-            namespace.devices.event(dev, event);
+            namespace.vips.event(dev, event);
         }
     }
 }

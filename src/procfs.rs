@@ -5,16 +5,21 @@
 
 #![forbid(unsafe_code)]
 
-use crate::abstractions::proc_file::File;
+use crate::abstractions::net::pernet::PerNet;
+use crate::abstractions::net::Net;
+use crate::abstractions::proc_file::Files;
 use crate::cluster::command;
 use crate::cluster::command::Command;
 use crate::cluster::command::ParseError;
 use crate::cluster::node::NodeId;
+use crate::registry::Namespace;
 use crate::vip::Vip;
 use core::ffi::CStr;
+use core::net::Ipv4Addr;
 use kernel::prelude::*;
 use kernel::seq_file::seq_print;
 use kernel::seq_file::SeqFile;
+use kernel::sync::rcu;
 use kernel::uaccess::UserSliceReader;
 
 /// The directory, in each namespace's `/proc/net`. Nothing but VIPs' files ever stands in it:
@@ -24,36 +29,87 @@ pub(crate) const DIRECTORY: &CStr = c"ipt_CLUSTERIP";
 /// The mode of the files.
 pub(crate) const MODE: u16 = 0o600;
 
-impl File for Vip {
-    fn show(&self, out: &SeqFile) {
-        let nodes = self.nodes.get();
+/// The name of a VIP's file: its dotted quad.
+///
+/// Not by way of `fmt`, which costs as much as a tenth of all that a new VIP does.
+pub(crate) struct FileName([u8; 16]);
+
+impl FileName {
+    /// The name for this VIP.
+    pub(crate) fn new(vip: Ipv4Addr) -> Self {
+        let mut name = [0; 16];
+        // No longer than 255.255.255.255, so that the last byte stays 0.
+        let mut rest = name.iter_mut();
+        let mut put = |byte| {
+            if let Some(to) = rest.next() {
+                *to = byte;
+            }
+        };
+        for (at, octet) in vip.octets().into_iter().enumerate() {
+            if at > 0 {
+                put(b'.');
+            }
+            let digit = |value: u8| b'0'.wrapping_add(value % 10);
+            if octet >= 100 {
+                put(digit(octet / 100));
+            }
+            if octet >= 10 {
+                put(digit(octet / 10));
+            }
+            put(digit(octet));
+        }
+        Self(name)
+    }
+
+    /// The name for C.
+    pub(crate) fn as_cstr(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+}
+
+/// The files of VIPs. A file's key is its VIP.
+pub(crate) struct VipFiles;
+
+impl Files for VipFiles {
+    fn show(net: &Net, key: u32, out: &SeqFile) -> Result {
+        let nodes = with_vip(net, key, |vip| Ok(vip.nodes.get()))?;
         // An empty set reads as nothing at all, as scripts know it.
         if !nodes.is_empty() {
             seq_print!(out, "{}\n", core::format_args!("{nodes}"));
         }
+        Ok(())
     }
 
-    fn write(&self, mut line: UserSliceReader) -> Result {
+    fn write(net: &Net, key: u32, mut line: UserSliceReader) -> Result {
         let mut buffer = [0; command::MAX_LEN];
         let text = buffer.get_mut(..line.len()).ok_or(EIO)?;
         line.read_slice(text)?;
-        match command::parse(text).map_err(errno)? {
+        let command = command::parse(text).map_err(errno)?;
+        with_vip(net, key, |vip| match command {
             Command::Add(number) => {
-                let node = self.node(number).ok_or(ENOMEM)?;
-                self.nodes.add(node).then_some(()).ok_or(ENOMEM)
+                let node = vip.node(number).ok_or(ENOMEM)?;
+                vip.nodes.add(node).then_some(()).ok_or(ENOMEM)
             }
             Command::Remove(number) => {
-                let node = self.node(number).ok_or(ENOENT)?;
-                self.nodes.remove(node).then_some(()).ok_or(ENOENT)
+                let node = vip.node(number).ok_or(ENOENT)?;
+                vip.nodes.remove(node).then_some(()).ok_or(ENOENT)
             }
-        }
+        })
     }
+}
+
+/// Does something with the VIP of a file: `EIO` if it has just gone, as for a file that has.
+fn with_vip<T>(net: &Net, key: u32, action: impl FnOnce(&Vip) -> Result<T>) -> Result<T> {
+    let namespace = Namespace::slot().get(net).ok_or(EIO)?;
+    let guard = rcu::read_lock();
+    let vip = namespace.vips.find(Ipv4Addr::from(key), &guard);
+    action(vip.ok_or(EIO)?)
 }
 
 impl Vip {
     /// The node of this number, if the cluster has it.
     fn node(&self, number: u32) -> Option<NodeId> {
-        NodeId::new(number).filter(|node| self.params.total.contains(*node))
+        NodeId::new(number).filter(|node| self.hash.params().total.contains(*node))
     }
 }
 

@@ -14,53 +14,34 @@ use crate::abstractions::net::pernet::Slot as NamespaceSlot;
 use crate::abstractions::net::ratelimit;
 use crate::abstractions::net::Net;
 use crate::abstractions::netfilter::hook::Hook;
-use crate::abstractions::proc_file;
+use crate::abstractions::proc_file::Dir;
 use crate::abstractions::rcu::RcuArc;
-use crate::abstractions::rcu::RcuMap;
 use crate::arp;
-use crate::devices::Devices;
+use crate::devices::Vips;
 use crate::procfs;
+use crate::procfs::FileName;
+use crate::procfs::VipFiles;
 use crate::request::Request;
 use crate::vip::Vip;
 use core::net::Ipv4Addr;
-use kernel::fmt::Write;
 use kernel::new_mutex;
 use kernel::prelude::*;
-use kernel::rbtree::RBTree;
-use kernel::rbtree::RBTreeNodeReservation;
-use kernel::str::Formatter;
-use kernel::sync::rcu;
 use kernel::sync::Mutex;
 
-/// A VIP, its rules and its file.
-struct Entry {
-    vip: RcuArc<Vip>,
-    /// How many rules there are, in all tables.
-    rules: usize,
-    /// Gone before the VIP is when the namespace ends before its rules do.
-    file: Option<proc_file::Registration<Vip>>,
-    /// Whether somebody was told that another rule's parameters are not in force.
-    told: bool,
-}
-
-/// What the lock guards.
+/// What the lock guards, beside each VIP's number of rules.
 struct State {
-    entries: RBTree<u32, Entry>,
     /// There is one while there are VIPs.
     hook: Option<Hook<Namespace>>,
     /// Gone when the namespace has ended.
-    dir: Option<proc_file::Dir>,
+    dir: Option<Dir<VipFiles>>,
 }
 
-/// The VIPs of a network namespace.
+/// What a network namespace has.
 #[pin_data]
 pub(crate) struct Namespace {
-    /// What ARP finds.
+    /// Its VIPs. Their lock is taken under `state`'s, never the other way round.
     #[pin]
-    vips: RcuMap<Vip>,
-    /// Where the VIPs are. Its lock is taken under `state`'s, never the other way round.
-    #[pin]
-    pub(crate) devices: Devices,
+    pub(crate) vips: Vips,
     #[pin]
     state: Mutex<State>,
 }
@@ -73,17 +54,15 @@ impl PerNet for Namespace {
     }
 
     fn new(net: &Net) -> Result<RcuArc<Self>> {
-        let dir = proc_file::Dir::new(net, procfs::DIRECTORY).inspect_err(|_| {
+        let dir = Dir::new(net, procfs::DIRECTORY).inspect_err(|_| {
             if ratelimit() {
                 pr_err!("Unable to proc dir entry: free memory and make the namespace again\n");
             }
         })?;
         RcuArc::pin_init(
             try_pin_init!(Self {
-                vips <- RcuMap::new(),
-                devices <- Devices::new(),
+                vips <- Vips::new(),
                 state <- new_mutex!(State {
-                    entries: RBTree::new(),
                     hook: None,
                     dir: Some(dir),
                 }),
@@ -92,61 +71,36 @@ impl PerNet for Namespace {
         )
     }
 
-    /// Rules may outlive this by a moment, when their table was there before us: they find their
-    /// files and the hook gone.
+    /// Rules may outlive this by a moment, when their table was there before us: they find nothing
+    /// left to undo.
     fn exit(&self, net: &Net) {
         let mut state = self.state.lock();
-        for entry in state.entries.values_mut() {
-            entry.file = None;
-        }
         state.dir = None;
         state.end_hook(net);
+        self.vips.forget_all(net);
     }
 }
 
 impl Namespace {
-    /// The VIP of this address, for as long as the read-side section lasts.
-    pub(crate) fn find<'a>(&'a self, vip: Ipv4Addr, guard: &'a rcu::Guard) -> Option<&'a Vip> {
-        self.vips.get(u32::from(vip), guard)
-    }
-
     /// Counts a rule in, and makes its VIP if it is the first.
     pub(crate) fn join(this: &RcuArc<Self>, net: &Net, request: &Request) -> Result<RcuArc<Vip>> {
         let mut state = this.state.lock();
-        match state.entries.get_mut(&u32::from(request.vip)) {
-            Some(entry) => this.share(net, entry, request),
+        match this.vips.get(request.vip) {
+            Some(vip) => share(net, vip, request),
             None => Self::create(this, net, &mut state, request),
         }
     }
 
     /// Counts a rule out, and undoes its VIP if it was the last.
     pub(crate) fn leave(&self, net: &Net, vip: Ipv4Addr) {
-        let key = u32::from(vip);
         let mut state = self.state.lock();
-        let Some(entry) = state.entries.get_mut(&key) else {
+        let Some(vip) = self.vips.get(vip) else {
             return;
         };
-        entry.rules = entry.rules.saturating_sub(1);
-        if entry.rules == 0 {
-            if let Some(entry) = state.entries.remove(&key) {
-                self.undo(net, &mut state, entry);
-            }
+        match vip.rules().checked_sub(1) {
+            Some(rules @ 1..) => vip.set_rules(rules),
+            _ => self.undo(net, &mut state, &vip),
         }
-    }
-
-    /// Counts one more rule of a VIP that is there.
-    fn share(&self, net: &Net, entry: &mut Entry, request: &Request) -> Result<RcuArc<Vip>> {
-        let vip = &entry.vip;
-        let rules = entry.rules.checked_add(1).ok_or(EOVERFLOW)?;
-        request.joins(net, vip)?;
-        if !entry.told {
-            if let Some(device) = self.devices.name_for(vip.address) {
-                entry.told =
-                    request.differs(vip, &device) && request.tell_what_is_in_force(vip, &device);
-            }
-        }
-        entry.rules = rules;
-        Ok(vip.clone())
     }
 
     /// Makes a VIP of its first rule. All or nothing: what fails takes back what went before it.
@@ -156,35 +110,19 @@ impl Namespace {
         state: &mut State,
         request: &Request,
     ) -> Result<RcuArc<Vip>> {
-        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)
-            .map_err(|error| request.cannot_make(error))?;
-        let vip = this.devices.make(net, request)?;
-        let mut entry = Entry {
-            vip: vip.clone(),
-            rules: 1,
-            file: None,
-            told: false,
-        };
-        if let Err(error) = Self::publish(this, net, state, &mut entry) {
-            this.undo(net, state, entry);
+        let vip = this.vips.make(net, request)?;
+        if let Err(error) = Self::publish(this, net, state, &vip) {
+            this.undo(net, state, &vip);
             return Err(request.cannot_make(error));
         }
-        state
-            .entries
-            .insert(node.into_node(u32::from(request.vip), entry));
         Ok(vip)
     }
 
-    /// Gives a new VIP its file and lets ARP find it.
-    fn publish(this: &RcuArc<Self>, net: &Net, state: &mut State, entry: &mut Entry) -> Result {
-        let vip = &entry.vip;
-        // No longer than 255.255.255.255 and the end.
-        let mut name = [0; 16];
-        // The debug form of an address is its dotted quad.
-        Formatter::new(&mut name).write_fmt(fmt!("{:?}", vip.address))?;
-        let name = CStr::from_bytes_until_nul(&name).map_err(|_| EINVAL)?;
+    /// Gives a new VIP its file, and the namespace its hook if it is the first one.
+    fn publish(this: &RcuArc<Self>, net: &Net, state: &mut State, vip: &Vip) -> Result {
         let dir = state.dir.as_mut().ok_or(ENOENT)?;
-        entry.file = Some(dir.create(net, name, procfs::MODE, vip.clone())?);
+        let name = FileName::new(vip.address);
+        dir.create(net, name.as_cstr(), procfs::MODE, u32::from(vip.address))?;
         if state.hook.is_none() {
             state.hook = Some(Hook::register(
                 net,
@@ -194,19 +132,30 @@ impl Namespace {
                 GFP_KERNEL_ACCOUNT,
             )?);
         }
-        this.vips.insert(u32::from(vip.address), vip.clone())
+        Ok(())
     }
 
-    /// Takes back all that a VIP was given. ARP may still see it for a grace period, in which it
-    /// stays.
-    fn undo(&self, net: &Net, state: &mut State, entry: Entry) {
-        drop(self.vips.remove(u32::from(entry.vip.address)));
-        drop(entry.file);
-        self.devices.forget(net, entry.vip.address);
-        if state.entries.is_empty() {
+    /// Takes back all that a VIP was given, or as much as it was.
+    fn undo(&self, net: &Net, state: &mut State, vip: &Vip) {
+        if let Some(dir) = &mut state.dir {
+            // None is there when it could not be made.
+            let _ = dir.remove(FileName::new(vip.address).as_cstr());
+        }
+        if self.vips.forget(net, vip.address) == 0 {
             state.end_hook(net);
         }
     }
+}
+
+/// Counts one more rule of a VIP that is there.
+fn share(net: &Net, vip: RcuArc<Vip>, request: &Request) -> Result<RcuArc<Vip>> {
+    let rules = vip.rules().checked_add(1).ok_or(EOVERFLOW)?;
+    request.joins(net, &vip)?;
+    if !vip.told() && request.differs(&vip) {
+        vip.set_told(request.tell_what_is_in_force(&vip));
+    }
+    vip.set_rules(rules);
+    Ok(vip)
 }
 
 impl State {

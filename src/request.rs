@@ -8,6 +8,7 @@ use crate::abstractions::net::netdev::Name;
 use crate::abstractions::net::netdev::NetDeviceRef;
 use crate::abstractions::net::route;
 use crate::abstractions::net::Net;
+use crate::abstractions::netfilter::target::InDevice;
 use crate::cluster::arp::Mac;
 use crate::cluster::hash::Params;
 use crate::cluster::node::NodeSet;
@@ -24,14 +25,8 @@ pub(crate) struct Request {
     pub(crate) vip: Ipv4Addr,
     /// What the VIP is to be like, when the rule may make it (`--new`).
     pub(crate) new: Option<NewVip>,
-    /// `-i`, or empty.
-    pub(crate) device: Name,
-    /// `! -i`.
-    pub(crate) device_inverted: bool,
-    /// `-i eth+`.
-    pub(crate) device_wildcard: bool,
-    /// A name that is not compared to its end; only a rule made by hand has one without a `+`.
-    pub(crate) device_mask_short: bool,
+    /// `-i`.
+    pub(crate) device: InDevice,
 }
 
 /// What a `--new` rule says of the VIP.
@@ -91,15 +86,15 @@ impl Request {
 
     /// The device that a new VIP goes on, and its name; or why there is none.
     pub(crate) fn device_for_new(&self, net: &Net) -> Result<(NetDeviceRef, Name)> {
-        let name = self.device;
-        if self.device_inverted {
+        let name = self.device.name;
+        if self.device.inverted {
             return Err(self.refuse(
                 EINVAL,
                 format_args!("Please specify an interface name"),
                 format_args!("a new VIP needs one device, use -i DEVICE without !"),
             ));
         }
-        if self.device_wildcard {
+        if self.device.wildcard {
             // As for the original, which looked up what iptables wrote, `eth+`.
             return Err(self.refuse(
                 ENOENT,
@@ -107,7 +102,7 @@ impl Request {
                 format_args!("a new VIP needs one device, give -i its whole name"),
             ));
         }
-        if self.device_mask_short {
+        if self.device.compared_in_part {
             return Err(self.refuse(
                 EINVAL,
                 format_args!("interface {} is compared in part only", Shown(&name)),
@@ -171,16 +166,13 @@ impl Request {
                 ),
             ));
         }
-        if !self.device.is_empty()
-            && !self.device_inverted
-            && !self.device_wildcard
-            && !self.device_mask_short
-        {
-            let device = NetDeviceRef::by_name(net, &self.device).map(|device| device.name());
-            if let Some(name) = device.filter(|name| *name != self.device) {
+        let named = &self.device;
+        if !named.name.is_empty() && !named.inverted && !named.wildcard && !named.compared_in_part {
+            let device = NetDeviceRef::by_name(net, &named.name).map(|device| device.name());
+            if let Some(name) = device.filter(|name| *name != named.name) {
                 tell(
                     self.vip,
-                    format_args!("{} is an alternative name", Shown(&self.device)),
+                    format_args!("{} is an alternative name", Shown(&named.name)),
                     format_args!("this rule matches nothing, use -i {}", Shown(&name)),
                 );
             }
@@ -189,25 +181,27 @@ impl Request {
     }
 
     /// Whether the rule says something that is not in force (D6).
-    pub(crate) fn differs(&self, vip: &Vip, device: &Name) -> bool {
-        let other_device = !self.device.is_empty() && self.device != *device;
+    pub(crate) fn differs(&self, vip: &Vip) -> bool {
+        let named = &self.device.name;
+        let other_device = !named.is_empty() && *named != vip.device;
         self.new
             .as_ref()
-            .is_some_and(|new| new.params != vip.params || other_device)
+            .is_some_and(|new| new.params != vip.hash.params() || other_device)
     }
 
     /// Says what is in force. `false` when it could not be said now.
-    pub(crate) fn tell_what_is_in_force(&self, vip: &Vip, device: &Name) -> bool {
+    pub(crate) fn tell_what_is_in_force(&self, vip: &Vip) -> bool {
+        let params = vip.hash.params();
         tell(
             self.vip,
             format_args!("a further --new rule changes nothing"),
             format_args!(
                 "in force are --total-nodes {} --hashmode {} --hash-init {} -i {}, \
                  remove all of the VIP's rules first to change them",
-                vip.params.total,
-                vip.params.mode.name(),
-                vip.params.seed,
-                Shown(device)
+                params.total,
+                params.mode.name(),
+                params.seed,
+                Shown(&vip.device)
             ),
         )
     }

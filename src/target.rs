@@ -25,7 +25,6 @@ use crate::cluster::packet;
 use crate::cluster::packet::Header;
 use crate::registry::Namespace;
 use crate::report::refuse;
-use crate::report::tell;
 use crate::request::NewVip;
 use crate::request::Request;
 use crate::vip::Vip;
@@ -36,35 +35,24 @@ use kernel::prelude::*;
 /// The target `CLUSTERIP`, revision 0.
 pub(crate) struct ClusterIpTarget;
 
-/// What is kept for a rule. One VIP may have many; the nodes, the mode and the seed are the VIP's.
-pub(crate) struct Rule {
-    vip: RcuArc<Vip>,
-    /// Whether the rule sees packets before connection tracking does.
-    raw: bool,
-    namespace: RcuArc<Namespace>,
-}
-
 impl Target for ClusterIpTarget {
     const NAME: &'static CStr = abi::NAME;
     const REVISION: u8 = abi::REVISION;
     type Payload = TargetInfo;
-    type Rule = Rule;
+    /// One VIP may have many rules; the nodes, the mode and the seed are the VIP's.
+    type Subject = Vip;
 
-    fn check(param: &CheckParam<'_>, payload: &TargetInfo) -> Result<Rule> {
+    fn check(param: &CheckParam<'_>, payload: &TargetInfo) -> Result<RcuArc<Vip>> {
         let entry = param.entry().inspect_err(|_| refuse_nftables())?;
         let request = request(entry, payload)?;
         let net = param.net();
         let namespace = Namespace::slot().get(net).ok_or(EINVAL)?;
-        let rule = Rule {
-            vip: Namespace::join(&namespace, net, &request)?,
-            raw: param.is_raw_table(),
-            namespace,
-        };
-        match prepare(param, &rule) {
-            Ok(()) => Ok(rule),
+        let vip = Namespace::join(&namespace, net, &request)?;
+        match prepare(param, &vip) {
+            Ok(()) => Ok(vip),
             Err(error) => {
-                rule.namespace.leave(net, request.vip);
-                let sentence = if rule.raw {
+                namespace.leave(net, request.vip);
+                let sentence = if param.is_raw_table() {
                     "cannot enable defragmentation"
                 } else {
                     "cannot load conntrack support for proto=2"
@@ -79,47 +67,40 @@ impl Target for ClusterIpTarget {
         }
     }
 
-    fn no_memory(param: &CheckParam<'_>) {
-        if let Ok(entry) = param.entry() {
-            tell(
-                entry.destination(),
-                format_args!("cannot keep the rule"),
-                format_args!("free memory and add the rule again"),
-            );
+    fn destroy(net: &Net, vip: RcuArc<Vip>) {
+        // None, when the namespace ended before its rules did.
+        if let Some(namespace) = Namespace::slot().get(net) {
+            namespace.leave(net, vip.address);
         }
-    }
-
-    fn destroy(net: &Net, rule: Rule) {
-        rule.namespace.leave(net, rule.vip.address);
     }
 
     #[inline(always)]
-    fn packet(rule: &Rule, header: &Bytes, skb: &mut SkBuff) -> Verdict {
+    fn packet(vip: &Vip, tracks: bool, header: &Bytes, skb: &mut SkBuff) -> Verdict {
         // What most packets are: nothing to be asked or told but the hash.
-        let is_common = if rule.raw {
-            Header::new(header).protocol != packet::ICMP
-        } else {
+        let is_common = if tracks {
             skb.conntrack().is_established()
+        } else {
+            Header::new(header).protocol != packet::ICMP
         };
         if is_common {
-            if let Some(node) = node_of(&rule.vip, header, |offset| skb.read_linear(offset)) {
-                return decide(&rule.vip, skb, node);
+            if let Some(node) = node_of(vip, header, |offset| skb.read_linear(offset)) {
+                return decide(vip, skb, node);
             }
         }
-        other_packet(skb, header, rule)
+        other_packet(skb, header, vip, tracks)
     }
 }
 
 /// The first packet of a connection, which can be told fast, too.
 #[inline(never)]
-fn other_packet(skb: &mut SkBuff, header: &Bytes, rule: &Rule) -> Verdict {
-    if !rule.raw && skb.conntrack().is_new() {
-        if let Some(node) = node_of(&rule.vip, header, |offset| skb.read_linear(offset)) {
+fn other_packet(skb: &mut SkBuff, header: &Bytes, vip: &Vip, tracks: bool) -> Verdict {
+    if tracks && skb.conntrack().is_new() {
+        if let Some(node) = node_of(vip, header, |offset| skb.read_linear(offset)) {
             mark(skb.conntrack().connection(), node);
-            return decide(&rule.vip, skb, node);
+            return decide(vip, skb, node);
         }
     }
-    uncommon_packet(skb, header, rule)
+    uncommon_packet(skb, header, vip, tracks)
 }
 
 /// The fixed part of an IPv4 header.
@@ -127,11 +108,11 @@ type Bytes = [u8; packet::MIN_LEN];
 
 /// Any packet, wherever its bytes lie and whatever it is to whom.
 #[inline(never)]
-fn uncommon_packet(skb: &mut SkBuff, header: &Bytes, rule: &Rule) -> Verdict {
-    if rule.raw {
-        untracked_packet(&rule.vip, header, skb)
+fn uncommon_packet(skb: &mut SkBuff, header: &Bytes, vip: &Vip, tracks: bool) -> Verdict {
+    if tracks {
+        tracked_packet(vip, header, skb)
     } else {
-        tracked_packet(&rule.vip, header, skb)
+        untracked_packet(vip, header, skb)
     }
 }
 
@@ -215,12 +196,13 @@ fn decide(vip: &Vip, skb: &mut SkBuff, node: NodeId) -> Verdict {
 }
 
 /// Turns on in the namespace what the rule's packets need.
-fn prepare(param: &CheckParam<'_>, rule: &Rule) -> Result {
-    if !rule.raw {
+fn prepare(param: &CheckParam<'_>, vip: &Vip) -> Result {
+    // `raw` sees packets before connection tracking does.
+    if !param.is_raw_table() {
         return param.use_conntrack();
     }
     // Pieces of a packet have no ports; without ports, none are missed.
-    if rule.vip.params.mode.uses_ports() {
+    if vip.hash.mode().uses_ports() {
         return param.use_defrag();
     }
     Ok(())
@@ -282,8 +264,5 @@ fn request(entry: Entry<'_>, payload: &TargetInfo) -> Result<Request> {
         vip,
         new,
         device: entry.in_device(),
-        device_inverted: entry.in_device_inverted(),
-        device_wildcard: entry.in_device_is_wildcard(),
-        device_mask_short: entry.in_device_is_compared_in_part(),
     })
 }

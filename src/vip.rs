@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! One VIP: the part of it that is looked at without a lock.
+//! One VIP: all that there is of it, looked at without a lock.
 
 #![forbid(unsafe_code)]
 
 use crate::abstractions::atomic::read_once;
-use crate::abstractions::net::netdev::Membership;
+use crate::abstractions::net::netdev::Name;
+use crate::abstractions::net::netdev::NetDevice;
 use crate::cluster::arp::Mac;
 use crate::cluster::hash::Params;
 use crate::cluster::hash::Prepared;
@@ -16,31 +17,48 @@ use kernel::sync::atomic::ordering::Full;
 use kernel::sync::atomic::ordering::Relaxed;
 use kernel::sync::atomic::Atomic;
 
-/// What packets, ARP and the file's readers and writers look at, without a lock.
+/// What packets, ARP, devices and the file's readers and writers look at.
 pub(crate) struct Vip {
+    /// The nodes that this machine answers for.
+    pub(crate) nodes: Nodes,
+    /// How packets fall to nodes.
+    pub(crate) hash: Prepared,
     /// The address.
     pub(crate) address: Ipv4Addr,
     /// The MAC that all nodes share.
     pub(crate) mac: Mac,
-    /// How packets fall to nodes.
-    pub(crate) params: Params,
-    /// The same, as packets look at it.
-    pub(crate) hash: Prepared,
-    /// The nodes that this machine answers for.
-    pub(crate) nodes: Nodes,
+    /// The name that the VIP follows: it is on whichever device has it.
+    pub(crate) device: Name,
+    /// Changed under the lock of the namespace's [`Vips`](crate::devices::Vips).
     ifindex: Atomic<i32>,
+    /// Changed under the lock of the [`Namespace`](crate::registry::Namespace).
+    rules: Atomic<u32>,
+    /// As `rules`.
+    told: Atomic<bool>,
 }
 
+// With what an `RcuArc` adds, 24 bytes, an object of kmalloc-96.
+#[cfg(CONFIG_64BIT)]
+const _: () = assert!(size_of::<Vip>() <= 72);
+
 impl Vip {
-    /// A VIP that is on no device yet.
-    pub(crate) fn new(address: Ipv4Addr, mac: Mac, params: Params, nodes: NodeSet) -> Self {
+    /// A VIP of one rule, which is on no device yet.
+    pub(crate) fn new(
+        address: Ipv4Addr,
+        mac: Mac,
+        params: Params,
+        nodes: NodeSet,
+        device: Name,
+    ) -> Self {
         Self {
+            nodes: Nodes(Atomic::new(nodes.bits())),
+            hash: params.prepare(),
             address,
             mac,
-            params,
-            hash: params.prepare(),
-            nodes: Nodes(Atomic::new(nodes.bits())),
+            device,
             ifindex: Atomic::new(NO_DEVICE),
+            rules: Atomic::new(1),
+            told: Atomic::new(false),
         }
     }
 
@@ -52,10 +70,30 @@ impl Vip {
         }
     }
 
-    /// Puts the VIP on the device of a membership, or on none.
-    pub(crate) fn bind(&self, membership: Option<&Membership>) {
-        let ifindex = membership.map_or(NO_DEVICE, Membership::ifindex);
+    /// Puts the VIP on a device, or on none.
+    pub(crate) fn bind(&self, device: Option<&NetDevice>) {
+        let ifindex = device.map_or(NO_DEVICE, NetDevice::ifindex);
         self.ifindex.store(ifindex, Relaxed);
+    }
+
+    /// How many rules there are, in all tables.
+    pub(crate) fn rules(&self) -> u32 {
+        self.rules.load(Relaxed)
+    }
+
+    /// Says how many rules there are.
+    pub(crate) fn set_rules(&self, rules: u32) {
+        self.rules.store(rules, Relaxed);
+    }
+
+    /// Whether somebody was told that another rule's parameters are not in force.
+    pub(crate) fn told(&self) -> bool {
+        self.told.load(Relaxed)
+    }
+
+    /// Says whether somebody was told.
+    pub(crate) fn set_told(&self, told: bool) {
+        self.told.store(told, Relaxed);
     }
 }
 

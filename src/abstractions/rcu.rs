@@ -232,6 +232,36 @@ impl<T: Send + Sync> RcuMap<T> {
         unsafe { value.cast_const().cast::<T>().as_ref() }
     }
 
+    /// A reference to the value of a key.
+    pub(crate) fn get_owned(&self, key: u32) -> Option<RcuArc<T>> {
+        let guard = rcu::read_lock();
+        let value: *const T = self.get(key, &guard)?;
+        // SAFETY: By the type invariant from `into_raw`, and seen in this section.
+        unsafe { RcuArc::try_get(value, &guard) }
+    }
+
+    /// The keys that there are, from the lowest to the highest; those that come or go meanwhile, or not.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut next = Some(0u32);
+        core::iter::from_fn(move || {
+            let mut at = index(next?);
+            // SAFETY: The XArray is initialised; `xa_find()` takes the read-side section by itself.
+            let found = unsafe {
+                bindings::xa_find(
+                    self.xa.get(),
+                    &mut at,
+                    index(u32::MAX),
+                    bindings::XA_PRESENT,
+                )
+            };
+            NonNull::new(found)?;
+            // CAST: It was a key.
+            let key = at as u32;
+            next = key.checked_add(1);
+            Some(key)
+        })
+    }
+
     /// Publishes a value under a key that has none.
     ///
     /// What memory that takes is charged to whoever asks.

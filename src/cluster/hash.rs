@@ -77,15 +77,7 @@ pub struct Params {
 impl Params {
     /// What can be said of the hash before there is a packet.
     pub const fn prepare(self) -> Prepared {
-        /// An arbitrary number, the same for everyone.
-        const INITVAL: u32 = 0xdead_beef;
-
-        let used: u32 = match self.mode {
-            Mode::SourceIp => 1,
-            Mode::SourceIpSourcePort => 2,
-            Mode::SourceIpSourcePortDestPort => 3,
-        };
-        let base = self.seed.wrapping_add(INITVAL).wrapping_add(used << 2);
+        let base = self.seed.wrapping_add(offset(self.mode));
         let alone = mix(base, base, 14);
         Prepared {
             mode: self.mode,
@@ -118,7 +110,28 @@ pub struct Prepared {
     dport_mask: u32,
 }
 
+/// How far what the hash starts from is from the seed: an arbitrary number, the same for everyone, and the
+/// number of bytes that are hashed.
+const fn offset(mode: Mode) -> u32 {
+    const INITVAL: u32 = 0xdead_beef;
+    let words: u32 = match mode {
+        Mode::SourceIp => 1,
+        Mode::SourceIpSourcePort => 2,
+        Mode::SourceIpSourcePortDestPort => 3,
+    };
+    INITVAL.wrapping_add(words << 2)
+}
+
 impl Prepared {
+    /// What it was made of.
+    pub const fn params(&self) -> Params {
+        Params {
+            mode: self.mode,
+            seed: self.base.wrapping_sub(offset(self.mode)),
+            total: self.total,
+        }
+    }
+
     /// What of a packet is hashed.
     #[inline(always)]
     pub const fn mode(&self) -> Mode {

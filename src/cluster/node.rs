@@ -39,14 +39,15 @@ impl fmt::Display for NodeId {
 
 /// How many nodes share the address: 1 to [`MAX_NODES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Total(u32);
+pub struct Total(u8);
 
 impl Total {
     /// A cluster of `count` nodes, or `None` for 0 and for counts above [`MAX_NODES`].
     #[inline]
     pub const fn new(count: u32) -> Option<Self> {
         match count {
-            1..=MAX_NODES => Some(Self(count)),
+            // CAST: 64 at most.
+            1..=MAX_NODES => Some(Self(count as u8)),
             _ => None,
         }
     }
@@ -54,13 +55,14 @@ impl Total {
     /// The count, 1 to [`MAX_NODES`].
     #[inline]
     pub const fn get(self) -> u32 {
-        self.0
+        // CAST: widening.
+        self.0 as u32
     }
 
     /// Whether the cluster has a node of this number.
     #[inline]
     pub const fn contains(self, node: NodeId) -> bool {
-        node.0 <= self.0
+        node.0 <= self.get()
     }
 
     /// The node that a hash falls to.

@@ -53,7 +53,7 @@ impl Name {
 
     /// Whether there is no name.
     pub(crate) fn is_empty(&self) -> bool {
-        self.as_bytes().is_empty()
+        matches!(self.0, [0, ..])
     }
 
     /// The name for C, or `None` when it does not end within its 16 bytes: no device has such a one.
@@ -122,12 +122,41 @@ impl NetDevice {
         unsafe { bindings::dev_addr_len(self.as_ptr()) == ETH_ALEN }
     }
 
+    /// Makes the device take frames to a multicast address of Ethernet, as often as asked.
+    ///
+    /// No reference is held on the device, so that it can always go, and with it what it takes. `EINVAL`
+    /// when its hardware addresses are not 6 bytes long.
+    pub(crate) fn join_group(&self, mac: [u8; 6]) -> Result {
+        if !self.has_mac() {
+            return Err(EINVAL);
+        }
+        // SAFETY: The device is valid, the address as long as any device's.
+        to_result(unsafe { bindings::dev_mc_add(self.as_ptr(), padded(mac).as_ptr()) })
+    }
+
+    /// Takes back one [`NetDevice::join_group`].
+    pub(crate) fn leave_group(&self, mac: [u8; 6]) {
+        // SAFETY: The device is valid, the address as long as any device's. A group that is not there
+        // any more is an error that changes nothing.
+        unsafe { bindings::dev_mc_del(self.as_ptr(), padded(mac).as_ptr()) };
+    }
+
     /// The namespace that the device is in.
     fn net(&self) -> &Net {
         // SAFETY: A device's namespace stays for as long as the device is in it; events come while
         // it is.
         unsafe { Net::from_raw(bindings::dev_net(self.as_ptr())) }
     }
+}
+
+/// An address of Ethernet in as many bytes as any device's has: C functions read as many as the
+/// device's are, which may have become longer.
+fn padded(mac: [u8; 6]) -> [u8; MAX_ADDR_LEN] {
+    let mut padded = [0; MAX_ADDR_LEN];
+    for (to, from) in padded.iter_mut().zip(mac) {
+        *to = from;
+    }
+    padded
 }
 
 /// A device that stays while this is held.
@@ -198,57 +227,6 @@ impl<'a> Iterator for Devices<'a> {
         self.next = unsafe { bindings::next_net_device_rcu(dev.as_ptr()) };
         // SAFETY: As above.
         Some(unsafe { NetDevice::from_raw(dev.as_ptr()) })
-    }
-}
-
-/// A device's membership in a multicast group of Ethernet.
-///
-/// It holds no reference on the device, so that a device can always go; a device takes its
-/// memberships with it. Whoever keeps one hears of that ([`Event::Unregister`]) and forgets it.
-pub(crate) struct Membership {
-    ifindex: i32,
-    mac: [u8; MAX_ADDR_LEN],
-}
-
-impl Membership {
-    /// Makes the device take frames to `mac`, as often as asked.
-    ///
-    /// `EINVAL` when hardware addresses of the device are not 6 bytes long: the C function copies as
-    /// many as the device's are.
-    pub(crate) fn join(dev: &NetDevice, mac: [u8; 6]) -> Result<Self> {
-        if !dev.has_mac() {
-            return Err(EINVAL);
-        }
-        // However long the device's addresses become, that many bytes can be read here.
-        let mut padded = [0; MAX_ADDR_LEN];
-        for (to, from) in padded.iter_mut().zip(mac) {
-            *to = from;
-        }
-        // SAFETY: The device is valid, the address as long as any device's.
-        to_result(unsafe { bindings::dev_mc_add(dev.as_ptr(), padded.as_ptr()) })?;
-        Ok(Self {
-            ifindex: dev.ifindex(),
-            mac: padded,
-        })
-    }
-
-    /// The device's number.
-    pub(crate) fn ifindex(&self) -> i32 {
-        self.ifindex
-    }
-
-    /// Leaves the group, on the device that was joined.
-    pub(crate) fn leave(self, dev: &NetDevice) {
-        // SAFETY: The device is valid, the address as long as any device's. A group that is not
-        // there any more is an error that changes nothing.
-        unsafe { bindings::dev_mc_del(dev.as_ptr(), self.mac.as_ptr()) };
-    }
-
-    /// Leaves the group, if the device is still there.
-    pub(crate) fn leave_in(self, net: &Net) {
-        if let Some(dev) = NetDeviceRef::by_index(net, self.ifindex) {
-            self.leave(&dev);
-        }
     }
 }
 

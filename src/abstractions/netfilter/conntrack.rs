@@ -152,6 +152,19 @@ impl TrackingUse {
             net: unsafe { NonNull::new_unchecked(net.as_ptr()) },
         })
     }
+
+    /// One that was taken and forgotten.
+    ///
+    /// # Safety
+    ///
+    /// There must be one for this namespace, which nobody else gives back.
+    pub(super) unsafe fn taken(net: &Net) -> Self {
+        // INVARIANT: By the caller's guarantee.
+        Self {
+            // SAFETY: A reference is never null.
+            net: unsafe { NonNull::new_unchecked(net.as_ptr()) },
+        }
+    }
 }
 
 impl Drop for TrackingUse {
@@ -182,6 +195,19 @@ impl DefragUse {
             // SAFETY: A reference is never null.
             net: unsafe { NonNull::new_unchecked(net.as_ptr()) },
         })
+    }
+
+    /// One that was taken and forgotten.
+    ///
+    /// # Safety
+    ///
+    /// There must be one for this namespace, which nobody else gives back.
+    pub(super) unsafe fn taken(net: &Net) -> Self {
+        // INVARIANT: By the caller's guarantee.
+        Self {
+            // SAFETY: A reference is never null.
+            net: unsafe { NonNull::new_unchecked(net.as_ptr()) },
+        }
     }
 }
 

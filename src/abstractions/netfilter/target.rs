@@ -9,6 +9,7 @@ use super::conntrack::TrackingUse;
 use crate::abstractions::net::netdev::Name;
 use crate::abstractions::net::skb::SkBuff;
 use crate::abstractions::net::Net;
+use crate::abstractions::rcu::RcuArc;
 use crate::bindings;
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -50,21 +51,24 @@ pub(crate) trait Target: Send + Sync + 'static {
     const REVISION: u8;
     /// What a rule says to the target: plain data, of which every pattern is a value.
     type Payload: FromBytes + Copy;
-    /// What the target keeps for a rule.
-    type Rule: Send + Sync;
+    /// What a rule is about. Rules may share it.
+    type Subject: Send + Sync + 'static;
 
-    /// A rule is to be added: refuses it, or says what to keep for it. May sleep.
-    fn check(param: &CheckParam<'_>, payload: &Self::Payload) -> Result<Self::Rule>;
-
-    /// There is no memory for a rule, which is refused for that.
-    fn no_memory(param: &CheckParam<'_>);
+    /// A rule is to be added: refuses it, or says what it is about. May sleep.
+    fn check(param: &CheckParam<'_>, payload: &Self::Payload) -> Result<RcuArc<Self::Subject>>;
 
     /// A rule is gone; no packet sees it any more. May sleep.
-    fn destroy(net: &Net, rule: Self::Rule);
+    fn destroy(net: &Net, subject: RcuArc<Self::Subject>);
 
-    /// A packet matched a rule; `header` is the fixed part of its IPv4 header. Called in softirq or
-    /// process context; must not sleep, nor move the packet's bytes (no `network_header_mut()`).
-    fn packet(rule: &Self::Rule, header: &[u8; IPV4_HEADER], skb: &mut SkBuff) -> Verdict;
+    /// A packet matched a rule, which keeps connection tracking on if it `tracks`; `header` is the fixed
+    /// part of the packet's IPv4 header. Called in softirq or process context; must not sleep, nor move
+    /// the packet's bytes (no `network_header_mut()`).
+    fn packet(
+        subject: &Self::Subject,
+        tracks: bool,
+        header: &[u8; IPV4_HEADER],
+        skb: &mut SkBuff,
+    ) -> Verdict;
 }
 
 /// A rule's payload in memory: what userspace wrote, and a word of the kernel's own, which userspace
@@ -72,7 +76,7 @@ pub(crate) trait Target: Send + Sync + 'static {
 #[repr(C)]
 pub(crate) struct Record<T: Target> {
     user: T::Payload,
-    kept: *mut Kept<T>,
+    kept: Kept<T>,
 }
 
 impl<T: Target> Record<T> {
@@ -80,16 +84,68 @@ impl<T: Target> Record<T> {
     pub(crate) const USER_SIZE: usize = offset_of!(Self, kept);
 }
 
-/// What stands behind the word.
+/// The word: a reference to what the rule is about, and in the bits that its address leaves free what the
+/// rule keeps on in its namespace.
 struct Kept<T: Target> {
-    rule: T::Rule,
-    _uses: Uses,
+    word: *const u8,
+    _own: PhantomData<RcuArc<T::Subject>>,
 }
 
-/// What a rule needs of its namespace. Given back with the rule.
-struct Uses {
-    _tracking: Option<TrackingUse>,
-    _defrag: Option<DefragUse>,
+/// Bits of the word.
+const TRACKS: usize = 1;
+const DEFRAGMENTS: usize = 2;
+const FLAGS: usize = TRACKS | DEFRAGMENTS;
+
+impl<T: Target> Kept<T> {
+    /// Gives what a rule has away to a word.
+    fn new(
+        subject: RcuArc<T::Subject>,
+        tracking: Option<TrackingUse>,
+        defrag: Option<DefragUse>,
+    ) -> Self {
+        const { assert!(align_of::<T::Subject>() > FLAGS) }
+        let mut flags = 0;
+        if let Some(tracking) = tracking {
+            core::mem::forget(tracking);
+            flags |= TRACKS;
+        }
+        if let Some(defrag) = defrag {
+            core::mem::forget(defrag);
+            flags |= DEFRAGMENTS;
+        }
+        Self {
+            word: subject.into_raw().cast::<u8>().wrapping_add(flags),
+            _own: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn has(&self, flag: usize) -> bool {
+        self.word.addr() & flag != 0
+    }
+
+    #[inline(always)]
+    fn subject(&self) -> *const T::Subject {
+        self.word.map_addr(|word| word & !FLAGS).cast()
+    }
+
+    /// Takes back what a word has.
+    ///
+    /// # Safety
+    ///
+    /// The word must be `new`'s, taken back once, and the namespace the one that the rule was checked for.
+    unsafe fn take(&self, net: &Net) -> RcuArc<T::Subject> {
+        if self.has(TRACKS) {
+            // SAFETY: `new` was given one, which it forgot.
+            drop(unsafe { TrackingUse::taken(net) });
+        }
+        if self.has(DEFRAGMENTS) {
+            // SAFETY: As above.
+            drop(unsafe { DefragUse::taken(net) });
+        }
+        // SAFETY: The address is `into_raw`'s.
+        unsafe { RcuArc::from_raw(self.subject()) }
+    }
 }
 
 /// What is known of a rule when it is checked. C: `struct xt_tgchk_param`.
@@ -160,32 +216,35 @@ impl Entry<'_> {
         self.0.ip.invflags & INV_DSTIP != 0
     }
 
-    /// The name of the device that packets come in by; empty when the rule names none.
-    pub(crate) fn in_device(&self) -> Name {
-        Name::new(&self.0.ip.iniface)
-    }
-
-    /// Whether the name stands for all devices whose names begin like it, as `iptables` writes it.
-    pub(crate) fn in_device_is_wildcard(&self) -> bool {
-        self.in_device().as_bytes().last() == Some(&b'+')
-    }
-
-    /// Whether only the beginning of the name is compared.
-    pub(crate) fn in_device_is_compared_in_part(&self) -> bool {
-        let len = self.in_device().as_bytes().len();
+    /// The devices that packets come in by.
+    pub(crate) fn in_device(&self) -> InDevice {
+        let name = Name::new(&self.0.ip.iniface);
+        let bytes = name.as_bytes();
         // A whole name is compared up to its NUL. A mask of nothing is left to its maker.
         let mask = &self.0.ip.iniface_mask;
         let compared = mask
             .iter()
             .position(|byte| *byte != 0xff)
             .unwrap_or(mask.len());
-        compared != 0 && compared <= len
+        InDevice {
+            name,
+            inverted: self.0.ip.invflags & INV_VIA_IN != 0,
+            wildcard: bytes.last() == Some(&b'+'),
+            compared_in_part: compared != 0 && compared <= bytes.len(),
+        }
     }
+}
 
-    /// Whether the rule matches every device but the one it names.
-    pub(crate) fn in_device_inverted(&self) -> bool {
-        self.0.ip.invflags & INV_VIA_IN != 0
-    }
+/// The devices that a rule's packets come in by.
+pub(crate) struct InDevice {
+    /// `-i`, or empty when the rule names none.
+    pub(crate) name: Name,
+    /// `! -i`: all devices but the one that is named.
+    pub(crate) inverted: bool,
+    /// `-i eth+`: all devices whose names begin like it.
+    pub(crate) wildcard: bool,
+    /// Only the beginning of the name is compared; of a rule made by hand, without a `+`, too.
+    pub(crate) compared_in_part: bool,
 }
 
 /// The registration of a [`Target`]. Unregisters when dropped; x_tables holds a reference on the
@@ -265,21 +324,10 @@ impl<T: Target> Adapter<T> {
                 tracking: Cell::new(None),
                 defrag: Cell::new(None),
             };
-            let room = KBox::<Kept<T>>::new_uninit(GFP_KERNEL_ACCOUNT)
-                .inspect_err(|_| T::no_memory(&param))?;
-            let rule = T::check(&param, &payload)?;
-            let kept = KBox::write(
-                room,
-                Kept {
-                    rule,
-                    _uses: Uses {
-                        _tracking: param.tracking.take(),
-                        _defrag: param.defrag.take(),
-                    },
-                },
-            );
-            // SAFETY: As above; the word is ours to write.
-            unsafe { (*record).kept = KBox::into_raw(kept) };
+            let subject = T::check(&param, &payload)?;
+            let kept = Kept::new(subject, param.tracking.take(), param.defrag.take());
+            // SAFETY: As above; the word is ours to write, whatever stood in it.
+            unsafe { (&raw mut (*record).kept).write(kept) };
             Ok(0)
         })
     }
@@ -290,13 +338,12 @@ impl<T: Target> Adapter<T> {
     unsafe extern "C" fn destroy_callback(raw: *const bindings::xt_tgdtor_param) {
         // SAFETY: x_tables passes a struct that stays for the call.
         let raw = unsafe { &*raw };
-        // SAFETY: The check succeeded, so it filled the word; nobody else writes it, and no packet
-        // sees the rule any more.
-        let kept = unsafe { KBox::from_raw((*raw.targinfo.cast::<Record<T>>()).kept) };
         // SAFETY: The namespace is alive while its rules are destroyed.
         let net = unsafe { Net::from_raw(raw.net) };
-        let Kept { rule, _uses } = KBox::into_inner(kept);
-        T::destroy(net, rule);
+        // SAFETY: The check succeeded in this namespace, so it filled the word; nobody else writes it, and
+        // no packet sees the rule any more.
+        let subject = unsafe { (*raw.targinfo.cast::<Record<T>>()).kept.take(net) };
+        T::destroy(net, subject);
     }
 
     /// # Safety
@@ -308,15 +355,17 @@ impl<T: Target> Adapter<T> {
     ) -> c_uint {
         // SAFETY: x_tables passes a struct that stays for the call, with the payload of a rule.
         let record = unsafe { (*par).__bindgen_anon_2.targinfo.cast::<Record<T>>() };
-        // SAFETY: The check succeeded, so it filled the word; what it points to stays until the rule
-        // is destroyed, which waits for packets that see it.
-        let rule = unsafe { &(*(*record).kept).rule };
+        // SAFETY: As above; the check succeeded, so it filled the word.
+        let kept = unsafe { &(*record).kept };
+        // SAFETY: What the word points to stays until the rule is destroyed, which waits for packets that
+        // see it.
+        let subject = unsafe { &*kept.subject() };
         // SAFETY: The packet is valid. In the hooks of IPv4 `data` is the network header, whose fixed
         // part ip_tables read to match the rule. It stays where it is while `T::packet` has it.
         let header = unsafe { &*(*skb).data.cast::<[u8; IPV4_HEADER]>() };
         // SAFETY: The packet is the hook's for the call; its data is not part of the struct.
         let skb = unsafe { SkBuff::from_raw(skb) };
         // CAST: The numbers are C's.
-        T::packet(rule, header, skb) as c_uint
+        T::packet(subject, kept.has(TRACKS), header, skb) as c_uint
     }
 }

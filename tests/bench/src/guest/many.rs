@@ -87,9 +87,10 @@ impl Many {
 
     /// All rows of a module that is loaded.
     pub fn measure(&self, record: &mut Recorder<'_>) -> Result<()> {
-        // Programs and their libraries come into memory, tables to the namespace.
+        // Programs and their libraries come into memory, tables to the namespace; and the memory of the
+        // largest table to where the next one is taken from.
         for target in [MARK, &new_target()] {
-            self.restore(&one_each(1, target))?;
+            self.restore(&one_each(COUNTS[COUNTS.len() - 1], target))?;
             self.flush()?;
         }
         for count in COUNTS {
