@@ -24,14 +24,20 @@ use crate::vip::Vip;
 use core::net::Ipv4Addr;
 use kernel::new_mutex;
 use kernel::prelude::*;
+use kernel::sync::atomic::ordering::Relaxed;
+use kernel::sync::atomic::Atomic;
 use kernel::sync::rcu;
 use kernel::sync::Mutex;
 
 /// The VIPs of a namespace.
 #[pin_data]
 pub(crate) struct Vips {
+    /// By their distance from `base`.
     #[pin]
     map: RcuMap<Vip>,
+    /// The address of the first VIP. VIPs are neighbours mostly, and a map is the smaller and the quicker the
+    /// smaller its keys are.
+    base: Atomic<u32>,
     /// How many there are. Whoever adds a VIP or takes one away, or puts one on a device or on none,
     /// holds the lock.
     #[pin]
@@ -43,18 +49,27 @@ impl Vips {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             map <- RcuMap::new(),
+            base: Atomic::new(0),
             count <- new_mutex!(0),
         })
     }
 
     /// The VIP of this address, for as long as the read-side section lasts.
     pub(crate) fn find<'a>(&'a self, vip: Ipv4Addr, guard: &'a rcu::Guard) -> Option<&'a Vip> {
-        self.map.get(u32::from(vip), guard)
+        let found = self.map.get(self.key(vip), guard);
+        // The base may have become another one meanwhile, and the map another one's.
+        found.filter(|found| found.address == vip)
+    }
+
+    /// What leads to a VIP in the map. Whoever holds the lock knows it to stay.
+    fn key(&self, vip: Ipv4Addr) -> u32 {
+        self.base.load(Relaxed) ^ u32::from(vip)
     }
 
     /// A reference to the VIP of this address.
     pub(crate) fn get(&self, vip: Ipv4Addr) -> Option<RcuArc<Vip>> {
-        self.map.get_owned(u32::from(vip))
+        let found = self.map.get_owned(self.key(vip));
+        found.filter(|found| found.address == vip)
     }
 
     /// Makes a new VIP of its first rule and puts it on its device, in one step: a device that goes or
@@ -69,8 +84,11 @@ impl Vips {
         let vip = RcuArc::pin_init(vip, GFP_KERNEL_ACCOUNT).map_err(failed)?;
         device.join_group(new.mac.octets()).map_err(failed)?;
         vip.bind(Some(&device));
+        if *count == 0 {
+            self.base.store(u32::from(vip.address), Relaxed);
+        }
         self.map
-            .insert(u32::from(vip.address), vip.clone())
+            .insert(self.key(vip.address), vip.clone())
             .inspect_err(|_| device.leave_group(new.mac.octets()))
             .map_err(failed)?;
         *count = count.wrapping_add(1);
@@ -82,7 +100,7 @@ impl Vips {
     pub(crate) fn forget(&self, net: &Net, vip: Ipv4Addr) -> usize {
         // Held to the end, so that the device can't be another one by the time it is left.
         let mut count = self.count.lock();
-        if let Some(vip) = self.map.remove(u32::from(vip)) {
+        if let Some(vip) = self.map.remove(self.key(vip)) {
             *count = count.wrapping_sub(1);
             if let Some(device) = vip.ifindex().and_then(|i| NetDeviceRef::by_index(net, i)) {
                 device.leave_group(vip.mac.octets());
@@ -93,8 +111,8 @@ impl Vips {
 
     /// Forgets all of them.
     pub(crate) fn forget_all(&self, net: &Net) {
-        for vip in self.map.keys() {
-            self.forget(net, Ipv4Addr::from(vip));
+        for key in self.map.keys() {
+            self.forget(net, Ipv4Addr::from(key ^ self.base.load(Relaxed)));
         }
     }
 

@@ -7,6 +7,7 @@
 
 use crate::abstractions::net::pernet::PerNet;
 use crate::abstractions::net::Net;
+use crate::abstractions::proc_file::FileName;
 use crate::abstractions::proc_file::Files;
 use crate::cluster::command;
 use crate::cluster::command::Command;
@@ -31,40 +32,22 @@ pub(crate) const MODE: u16 = 0o600;
 
 /// The name of a VIP's file: its dotted quad.
 ///
-/// Not by way of `fmt`, which costs as much as a tenth of all that a new VIP does.
-pub(crate) struct FileName([u8; 16]);
-
-impl FileName {
-    /// The name for this VIP.
-    pub(crate) fn new(vip: Ipv4Addr) -> Self {
-        let mut name = [0; 16];
-        // No longer than 255.255.255.255, so that the last byte stays 0.
-        let mut rest = name.iter_mut();
-        let mut put = |byte| {
-            if let Some(to) = rest.next() {
-                *to = byte;
-            }
-        };
-        for (at, octet) in vip.octets().into_iter().enumerate() {
-            if at > 0 {
-                put(b'.');
-            }
-            let digit = |value: u8| b'0'.wrapping_add(value % 10);
-            if octet >= 100 {
-                put(digit(octet / 100));
-            }
-            if octet >= 10 {
-                put(digit(octet / 10));
-            }
-            put(digit(octet));
+/// Not by way of `fmt`, which costs as much as a thirtieth of all that a new VIP does.
+pub(crate) fn name(vip: Ipv4Addr) -> FileName {
+    let mut name = FileName::default();
+    for (at, octet) in vip.octets().into_iter().enumerate() {
+        if at > 0 {
+            name.push(b'.');
         }
-        Self(name)
+        if octet >= 100 {
+            name.push(b'0'.wrapping_add(octet / 100));
+        }
+        if octet >= 10 {
+            name.push(b'0'.wrapping_add(octet / 10 % 10));
+        }
+        name.push(b'0'.wrapping_add(octet % 10));
     }
-
-    /// The name for C.
-    pub(crate) fn as_cstr(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
-    }
+    name
 }
 
 /// The files of VIPs. A file's key is its VIP.

@@ -19,7 +19,6 @@ use crate::abstractions::rcu::RcuArc;
 use crate::arp;
 use crate::devices::Vips;
 use crate::procfs;
-use crate::procfs::FileName;
 use crate::procfs::VipFiles;
 use crate::request::Request;
 use crate::vip::Vip;
@@ -121,8 +120,8 @@ impl Namespace {
     /// Gives a new VIP its file, and the namespace its hook if it is the first one.
     fn publish(this: &RcuArc<Self>, net: &Net, state: &mut State, vip: &Vip) -> Result {
         let dir = state.dir.as_mut().ok_or(ENOENT)?;
-        let name = FileName::new(vip.address);
-        dir.create(net, name.as_cstr(), procfs::MODE, u32::from(vip.address))?;
+        let name = procfs::name(vip.address);
+        dir.create(net, &name, procfs::MODE, u32::from(vip.address))?;
         if state.hook.is_none() {
             state.hook = Some(Hook::register(
                 net,
@@ -139,7 +138,7 @@ impl Namespace {
     fn undo(&self, net: &Net, state: &mut State, vip: &Vip) {
         if let Some(dir) = &mut state.dir {
             // None is there when it could not be made.
-            let _ = dir.remove(FileName::new(vip.address).as_cstr());
+            let _ = dir.remove(&procfs::name(vip.address));
         }
         if self.vips.forget(net, vip.address) == 0 {
             state.end_hook(net);

@@ -31,6 +31,33 @@ pub(crate) trait Files: Send + Sync + 'static {
     fn write(net: &Net, key: u32, line: UserSliceReader) -> Result;
 }
 
+/// The name of a file, of at most 15 bytes.
+///
+/// # Invariants
+///
+/// The last byte is 0.
+#[derive(Default)]
+pub(crate) struct FileName {
+    bytes: [u8; 16],
+    len: usize,
+}
+
+impl FileName {
+    /// Adds a byte to the end; none is added to a name that is full.
+    pub(crate) fn push(&mut self, byte: u8) {
+        // INVARIANT: The last byte is left.
+        let [free @ .., _] = &mut self.bytes;
+        if let Some(to) = free.get_mut(self.len) {
+            *to = byte;
+            self.len = self.len.wrapping_add(1);
+        }
+    }
+
+    fn as_char_ptr(&self) -> *const c_char {
+        self.bytes.as_ptr().cast()
+    }
+}
+
 /// A directory in a namespace's `/proc/net`. Goes with all files below it when dropped.
 ///
 /// A file's removal, and the directory's, waits for reads and writes that are going on: so neither may
@@ -70,7 +97,7 @@ impl<T: Files> Dir<T> {
 
     /// Makes a file, whose owner is the directory's: root of the namespace's owner. Where that has come
     /// to be only after the directory was made, the directory is given to it now.
-    pub(crate) fn create(&mut self, net: &Net, name: &CStr, mode: u16, key: u32) -> Result {
+    pub(crate) fn create(&mut self, net: &Net, name: &FileName, mode: u16, key: u32) -> Result {
         if !self.owned {
             self.owned = give_to_root_of(self.entry, net);
         }
@@ -89,7 +116,7 @@ impl<T: Files> Dir<T> {
     }
 
     /// Removes a file; who has it open finds it dead.
-    pub(crate) fn remove(&mut self, name: &CStr) -> Result {
+    pub(crate) fn remove(&mut self, name: &FileName) -> Result {
         // SAFETY: The directory is there, the name ends with a NUL.
         to_result(unsafe { bindings::remove_proc_subtree(name.as_char_ptr(), self.entry.as_ptr()) })
     }

@@ -6,11 +6,11 @@
 
 use super::Net;
 use crate::bindings;
-use core::ffi::CStr;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use kernel::error::to_result;
+use kernel::ffi::c_char;
 use kernel::ffi::c_int;
 use kernel::ffi::c_ulong;
 use kernel::ffi::c_void;
@@ -57,8 +57,8 @@ impl Name {
     }
 
     /// The name for C, or `None` when it does not end within its 16 bytes: no device has such a one.
-    fn as_cstr(&self) -> Option<&CStr> {
-        CStr::from_bytes_until_nul(&self.0).ok()
+    fn as_char_ptr(&self) -> Option<*const c_char> {
+        matches!(self.0, [.., 0]).then(|| self.0.as_ptr().cast())
     }
 }
 
@@ -174,9 +174,9 @@ impl NetDeviceRef {
 
     /// The device of this name, or with this alternative name.
     pub(crate) fn by_name(net: &Net, name: &Name) -> Option<Self> {
-        let name = name.as_cstr()?;
+        let name = name.as_char_ptr()?;
         // SAFETY: The namespace is alive, the name ends with a NUL; the reference is taken over.
-        unsafe { Self::from_raw(bindings::dev_get_by_name(net.as_ptr(), name.as_char_ptr())) }
+        unsafe { Self::from_raw(bindings::dev_get_by_name(net.as_ptr(), name)) }
     }
 
     /// The device of this number.
