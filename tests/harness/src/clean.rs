@@ -3,6 +3,7 @@
 //! Nothing may be left of a test: no namespace, no rule, no file.
 
 use super::netns;
+use super::pace;
 use anyhow::anyhow;
 use anyhow::Context;
 use anyhow::Result;
@@ -70,7 +71,7 @@ pub fn left_behind() -> Result<Vec<String>> {
 /// So some are made here that have nothing to them: the last one may still be there, but has ended
 /// when the one before it has gone.
 pub fn namespaces_beyond(wanted: u32) -> Result<u32> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + pace::patience(PATIENCE);
     pass_a_namespace()?;
     loop {
         pass_a_namespace()?;
