@@ -20,7 +20,7 @@
 //!   [`compat`] does so as a 32-bit program would.
 //! - [`allocations`] knows what memory the module holds; [`fault::Page`] stops the kernel's reader;
 //!   [`module`] loads and unloads.
-//! - [`kmemleak`] asks a debug kernel for lost memory; [`pace`] says how much a run does and how long it
+//! - [`kmemleak`] asks a debug kernel for lost memory, [`quarantine`] gives back what KASAN keeps; [`pace`] says how much a run does and how long it
 //!   waits, [`count`] what it has done.
 //! - [`sys`], [`fault`] and [`arena`] have every `unsafe` of this program.
 //!
@@ -45,6 +45,7 @@ pub mod neighbour;
 pub mod netns;
 pub mod pace;
 pub mod packet;
+pub mod quarantine;
 pub mod root;
 pub mod run;
 pub mod sys;

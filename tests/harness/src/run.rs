@@ -57,6 +57,13 @@ pub fn run(groups: &[Group], patterns: &[String]) -> bool {
         println!("FAILED: cannot lift the kernel's rate limit for messages: {error}; run as root");
         return false;
     }
+    let tests = || groups.iter().flat_map(|group| &group.tests);
+    for pattern in patterns {
+        if !tests().any(|test| test.name.contains(pattern)) {
+            println!("FAILED: no test has {pattern} in its name\n0 passed, 1 failed");
+            return false;
+        }
+    }
     if let Some(left_out) = pace::told() {
         println!("{left_out}");
     }
