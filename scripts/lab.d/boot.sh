@@ -4,7 +4,7 @@
 # One boot of the guest: payload in, command run, its output live, its exit code ours.
 
 lab_boot() {
-	local payload=$BUILD/payload memory=1G cpus=2 limit=600 append='' start=$SECONDS image='' icount=''
+	local payload=$BUILD/payload${DEBUG:+-debug} memory=$GUEST_MEMORY cpus=2 limit=600 append='' start=$SECONDS image='' icount=''
 	CONSOLE_KEPT=console.log
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -64,7 +64,7 @@ lab_boot() {
 
 # lab_vm: the same guest with a shell on a console of its own.
 lab_vm() {
-	local payload=$BUILD/payload saved
+	local payload=$BUILD/payload${DEBUG:+-debug} saved
 	[ -t 0 ] || die "vm" "standard input is not a terminal" "run make vm from a terminal"
 	CONSOLE_KEPT=console.log
 	lab_setup
@@ -80,7 +80,7 @@ lab_vm() {
 	END
 	printf "LAB_SHELL=yes\nLAB_TERM=%q\nLAB_SIZE=%q\n" "${TERM:-linux}" "$(stty size)" >"$RUN/tree/lab/environment"
 	boot_drive "$payload"
-	qemu_args 1G 2 "$RUN/verdict" "$CONSOLE"
+	qemu_args "$GUEST_MEMORY" 2 "$RUN/verdict" "$CONSOLE"
 	boot_drives
 	QEMU+=(-chardev "stdio,id=shell,signal=off" -device "virtconsole,chardev=shell")
 	saved=$(stty -g)

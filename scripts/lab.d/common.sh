@@ -7,6 +7,8 @@ export SUITE=${SUITE:-trixie-backports}
 export KVER=${KVER:-}
 export FLAVOUR=${FLAVOUR:-amd64}
 export ARCH=${ARCH:-amd64}
+[ "${DEBUG:-}" = 1 ] || DEBUG=
+export DEBUG
 
 MIRROR=http://deb.debian.org/debian
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/clusterip
@@ -20,7 +22,7 @@ if [ "$SUITE/$KVER/$FLAVOUR" != trixie-backports//amd64 ]; then
 fi
 LOCK=$BUILD/lab$VARIANT.lock
 # LAB_MODULE_DIR: a build of another kind (clippy, say) that must not disturb the ordinary one.
-MODULE_DIR=${LAB_MODULE_DIR:-$BUILD/module$VARIANT}
+MODULE_DIR=${LAB_MODULE_DIR:-$BUILD/module$VARIANT${DEBUG:+-debug}}
 LOGS=$BUILD/log
 
 case $SUITE in
@@ -134,6 +136,7 @@ lab_setup() {
 	kernel_have
 	guest_have
 	accel_have
+	[ -z "$DEBUG" ] || debug_use
 	[ $((SECONDS - start)) -lt 5 ] || say "set-up complete in $((SECONDS - start)) s"
 }
 

@@ -74,6 +74,7 @@ qemu_args() {
 		QEMU+=(-accel "tcg,thread=$TCG_THREADS" -cpu max)
 		APPEND="$CMDLINE $TCG_CMDLINE"
 	fi
+	APPEND+=" $DEBUG_CMDLINE"
 	QEMU+=(-kernel "$IMAGE_DIR/vmlinuz" -initrd "$IMAGE_DIR/initramfs" -serial "file:$4"
 		-device virtio-serial-pci -chardev "file,id=verdict,path=$3"
 		-device "virtserialport,chardev=verdict,name=clusterip.verdict")

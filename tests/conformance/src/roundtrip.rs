@@ -18,6 +18,7 @@ use harness::host::program;
 use harness::root;
 use harness::run;
 use harness::Ctx;
+use harness::Group;
 use harness::Netns;
 use harness::Test;
 use lines::Line;
@@ -77,7 +78,11 @@ pub fn run(options: &Options) -> Result<bool> {
             );
         }
     }
-    Ok(run::run(&tests, &options.patterns))
+    let group = Group {
+        name: "roundtrip",
+        tests,
+    };
+    Ok(run::run(&[group], &options.patterns))
 }
 
 /// Checks that a line which iptables' file expects to fail is listed as a difference, and no other is.

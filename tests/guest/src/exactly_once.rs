@@ -10,6 +10,7 @@ use harness::cluster::MODES;
 use harness::cluster::VIP;
 use harness::flow::flows;
 use harness::flow::Flow;
+use harness::pace;
 use harness::Cluster;
 use harness::Ctx;
 use harness::Test;
@@ -33,7 +34,7 @@ pub fn tests() -> Vec<Test> {
 fn exactly_once(ctx: &mut Ctx, mode: usize, nodes: usize) -> Result<()> {
     let cluster = Cluster::new(ctx, nodes)?;
     cluster.rules("filter", "INPUT", MODES[mode], SEED)?;
-    let flows = flows(FLOWS);
+    let flows = flows(pace::cut(FLOWS.into(), 40) as u16);
     let node = |flow: &Flow| flow.node(mode, SEED, nodes);
 
     verdicts(&cluster, &flows, "at first", |flow| Some(node(flow)))?;

@@ -13,6 +13,7 @@ use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
 use harness::flow::flows;
 use harness::flow::transport;
+use harness::pace;
 use harness::packet;
 use harness::packet::Ip;
 use harness::tests;
@@ -166,7 +167,7 @@ fn nonlinear(ctx: &mut Ctx, table: &str, chain: &str) -> Result<()> {
             node.ns.write(format!("/proc/sys/net/ipv4/{name}"), "0")?;
         }
     }
-    let flows = flows(240);
+    let flows = flows(pace::cut(240, 8) as u16);
     let packets: Vec<_> = flows.iter().map(|flow| flow.ip.bytes()).collect();
     for (mode, name) in MODES.iter().enumerate() {
         cluster.rules(table, chain, name, SEED)?;

@@ -10,6 +10,7 @@ mod arp;
 mod articles;
 mod checks;
 mod cli;
+mod compat;
 mod conntrack;
 mod devices;
 mod exactly_once;
@@ -25,43 +26,72 @@ mod raw;
 mod replacing;
 mod unload;
 
-use harness::Test;
+use anyhow::Result;
+use harness::Group;
 use std::process::ExitCode;
 
-fn all() -> Vec<Test> {
-    [
-        exactly_once::tests(),
-        checks::tests(),
-        replacing::tests(),
-        order::tests(),
-        cli::tests(),
-        articles::tests(),
-        forms::tests(),
-        procfs::tests(),
-        raw::tests(),
-        input::tests(),
-        conntrack::tests(),
-        arp::tests(),
-        lifetime::tests(),
-        devices::tests(),
-        races::tests(),
-        namespaces::tests(),
-        module::tests(),
-        unload::tests(),
+/// Each file's tests are a group.
+macro_rules! groups {
+    ($($file:ident),+ $(,)?) => {
+        vec![$(Group {
+            name: stringify!($file),
+            tests: $file::tests(),
+        }),+]
+    };
+}
+
+fn all() -> Vec<Group> {
+    groups![
+        exactly_once,
+        checks,
+        compat,
+        replacing,
+        order,
+        cli,
+        articles,
+        forms,
+        procfs,
+        raw,
+        input,
+        conntrack,
+        arp,
+        lifetime,
+        devices,
+        races,
+        namespaces,
+        module,
+        unload,
     ]
-    .into_iter()
-    .flatten()
-    .collect()
+}
+
+/// Takes out what this kernel is not built for, and says so.
+fn left_out(groups: &mut Vec<Group>) -> Result<()> {
+    harness::module::load("ip_tables")?;
+    if !harness::compat::available()? {
+        groups.retain(|group| group.name != "compat");
+        println!("left out: compat_*, for this kernel has no CONFIG_NETFILTER_XTABLES_COMPAT");
+    }
+    Ok(())
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let tests = all();
+    let mut groups = all();
     if arguments == ["--list"] {
-        tests.iter().for_each(|test| println!("{}", test.name));
+        let tests = groups.iter().flat_map(|group| &group.tests);
+        tests.for_each(|test| println!("{}", test.name));
         return ExitCode::SUCCESS;
     }
-    if harness::run::run(&tests, &arguments) {
+    match left_out(&mut groups) {
+        Ok(()) => {}
+        Err(error) => {
+            println!("FAILED: whether this kernel knows 32-bit programs: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let all_passed = harness::run::run(&groups, &arguments);
+    harness::count::print();
+    if all_passed {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -12,6 +12,7 @@ use harness::cluster::VIP_ADDRESS;
 use harness::flow::flows;
 use harness::host::host;
 use harness::host::NEW;
+use harness::pace;
 use harness::packet;
 use harness::packet::Ip;
 use harness::tests;
@@ -61,7 +62,7 @@ struct Datagram {
 /// Whole, with IP options, in pieces, in pieces that arrive in the wrong order.
 fn datagrams() -> Vec<Datagram> {
     let mut datagrams = Vec::new();
-    for number in 0..60_u16 {
+    for number in 0..pace::cut(60, 4) as u16 {
         let source = Ipv4Addr::new(11, 2, 3, number as u8);
         let [high, low] = (1024 + 7 * number).to_be_bytes();
         let ports = [high, low, 1, number as u8];
@@ -105,7 +106,7 @@ fn datagrams() -> Vec<Datagram> {
 fn same_node(ctx: &mut Ctx, mode: usize) -> Result<()> {
     let cluster = Cluster::new(ctx, NODES)?;
     let datagrams = datagrams();
-    let flows = flows(400);
+    let flows = flows(pace::cut(400, 8) as u16);
     for (table, chain) in PLACES {
         cluster.rules(table, chain, MODES[mode], SEED)?;
         let packets: Vec<_> = datagrams

@@ -23,6 +23,7 @@ use harness::host::named;
 use harness::host::rule;
 use harness::host::NEW;
 use harness::module;
+use harness::pace;
 use harness::sys;
 use harness::tests;
 use harness::Ctx;
@@ -178,7 +179,7 @@ fn unload_with_files_open(ctx: &mut Ctx) -> Result<()> {
         let flushed = flush(&host)?;
         stalled.page.fill(b"+2\n")?;
         ensure!(stalled.written()? == 3, "the writer's own bytes");
-        flushed.recv_timeout(LONG).context("the flush")??;
+        flushed.recv_timeout(long()).context("the flush")??;
         for file in &mut files {
             expect_dead(file)?;
         }
@@ -226,7 +227,10 @@ fn hammer(host: &Netns) -> Result<thread::JoinHandle<Result<()>>> {
     }))
 }
 
-const LONG: Duration = Duration::from_secs(20);
+/// How long a flush may take that a writer no longer holds up.
+fn long() -> Duration {
+    pace::patience(Duration::from_secs(20))
+}
 
 /// A writer of a VIP's file that has stopped in the middle of its system call.
 struct Stalled {
@@ -278,15 +282,12 @@ fn stalled_writer_blocks_no_other_namespace(ctx: &mut Ctx) -> Result<()> {
 
     let quick = |what: &str, namespace: &Netns, line: &str| -> Result<()> {
         let start = Instant::now();
+        let limit = pace::patience(Duration::from_secs(4));
         // A lock that is not given ends `timeout`, not the test.
         namespace
-            .run(&format!("timeout 5 {line}"))
+            .run(&format!("timeout {} {line}", limit.as_secs() + 1))
             .with_context(|| format!("{what}, while a writer is stalled"))?;
-        ensure!(
-            start.elapsed() < Duration::from_secs(4),
-            "{what} took {:?}",
-            start.elapsed()
-        );
+        ensure!(start.elapsed() < limit, "{what} took {:?}", start.elapsed());
         Ok(())
     };
     quick(
@@ -322,7 +323,7 @@ fn stalled_writer_blocks_no_other_namespace(ctx: &mut Ctx) -> Result<()> {
 
     stalled.page.fill(b"+2\n")?;
     ensure!(stalled.written()? == 3, "the writer's own bytes");
-    flushed.recv_timeout(LONG).context("the flush")??;
+    flushed.recv_timeout(long()).context("the flush")??;
     ensure!(!host.has_vip(VIP)?, "the file should be gone");
     Ok(())
 }
@@ -375,7 +376,7 @@ fn wait_for(
     wanted: &str,
     is_so: impl Fn(&[(u64, String)]) -> bool,
 ) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + pace::patience(Duration::from_secs(30));
     loop {
         let held = allocations.held()?;
         if is_so(&held) {

@@ -3,6 +3,7 @@
 //! What memory the module under test holds, exactly: with `slub_debug=U` the kernel keeps the stack
 //! of each object's allocation, and tells them all in debugfs.
 
+use super::quarantine;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
@@ -14,6 +15,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 const NAME: &str = "ipt_CLUSTERIP";
+
+/// All that a module of this kind can get memory of, by what the names start with.
+const CACHES: [&str; 4] = ["kmalloc", "proc_dir_entry", "radix_tree_node", "maple"];
 
 /// Finds the module's allocations for as long as it is mounted.
 pub struct Allocations {
@@ -72,13 +76,10 @@ impl Allocations {
         for entry in fs::read_dir(self.mount.join("slab"))? {
             let path = entry?.path();
             let cache = path.file_name().unwrap_or_default().to_string_lossy();
-            // All that a module of this kind can get memory of.
-            if !["kmalloc", "proc_dir_entry", "radix_tree_node", "maple"]
-                .iter()
-                .any(|start| cache.starts_with(start))
-            {
+            if !CACHES.iter().any(|start| cache.starts_with(start)) {
                 continue;
             }
+            quarantine::empty(&cache)?;
             let path = path.join("alloc_traces");
             // The ids of other mechanisms may be among file names.
             let traces = String::from_utf8_lossy(&fs::read(&path)?).into_owned();

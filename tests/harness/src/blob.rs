@@ -5,6 +5,7 @@
 //!
 //! The layouts are those of `linux/netfilter_ipv4/ip_tables.h` on a 64-bit machine.
 
+use super::count;
 use super::sys;
 use std::io;
 use std::net::Ipv4Addr;
@@ -386,6 +387,7 @@ pub struct Layout {
 
 /// Replaces a table, whatever is in it.
 pub fn submit(socket: &OwnedFd, table: &str, layout: &Layout) -> io::Result<()> {
+    count::add(&count::TABLES, 1);
     let (old_count, _) = info(socket, table)?;
     let mut counters = vec![0_u8; old_count as usize * 16];
     let mut request = named(table);

@@ -3,6 +3,8 @@
 //! Nothing may be left of a test: no namespace, no rule, no file.
 
 use super::netns;
+use super::pace;
+use super::quarantine;
 use anyhow::anyhow;
 use anyhow::Context;
 use anyhow::Result;
@@ -30,6 +32,7 @@ pub fn uses() -> Result<Option<u32>> {
 
 /// Objects in use in one of the kernel's caches; merged or unknown ones are an error.
 pub fn objects(cache: &str) -> Result<u32> {
+    quarantine::empty(cache)?;
     let table = fs::read_to_string("/proc/slabinfo").context("/proc/slabinfo")?;
     let line = table
         .lines()
@@ -70,20 +73,26 @@ pub fn left_behind() -> Result<Vec<String>> {
 /// So some are made here that have nothing to them: the last one may still be there, but has ended
 /// when the one before it has gone.
 pub fn namespaces_beyond(wanted: u32) -> Result<u32> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + pace::patience(PATIENCE);
+    // Longer each time: a kernel that takes its time to end one would never be done with them.
+    let mut pause = Duration::from_millis(200);
     pass_a_namespace()?;
     loop {
         pass_a_namespace()?;
-        let mut more = 0;
-        for _ in 0..50 {
-            more = objects("net_namespace")?.saturating_sub(wanted + 1);
+        let next = Instant::now() + pause;
+        pause *= 2;
+        loop {
+            let more = objects("net_namespace")?.saturating_sub(wanted + 1);
             if more == 0 {
                 return Ok(0);
             }
+            if Instant::now() > deadline {
+                return Ok(more);
+            }
+            if Instant::now() > next {
+                break;
+            }
             std::thread::sleep(Duration::from_millis(4));
-        }
-        if Instant::now() > deadline {
-            return Ok(more);
         }
     }
 }

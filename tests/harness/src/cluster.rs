@@ -13,6 +13,7 @@
 //! node's INPUT chain is what its raw sockets hear. Nodes send nothing themselves (their OUTPUT
 //! chain drops all), so that no answer disturbs the next question.
 
+use super::pace;
 use super::packet;
 use super::packet::Ip;
 use super::packet::Mac;
@@ -225,7 +226,7 @@ impl Node {
         sys::stay_on_processor(None)?;
         sent?;
         let mut heard = Vec::new();
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + pace::patience(Duration::from_secs(5));
         let mut buffer = vec![0; 65536];
         loop {
             let mut fenced = false;

@@ -16,27 +16,36 @@
 //! - [`host`] makes a namespace with two devices, for what needs no packets.
 //! - [`packet`] builds packets, byte by byte; [`tap::Tap`] puts frames on a device and takes them
 //!   off it.
-//! - [`blob`] builds whole tables by hand and hands them to the kernel, for what `iptables` cannot say.
+//! - [`blob`] builds whole tables by hand and hands them to the kernel, for what `iptables` cannot say;
+//!   [`compat`] does so as a 32-bit program would.
 //! - [`allocations`] knows what memory the module holds; [`fault::Page`] stops the kernel's reader;
 //!   [`module`] loads and unloads.
-//! - [`sys`] and [`fault`] have every `unsafe` of this program.
+//! - [`kmemleak`] asks a debug kernel for lost memory, [`quarantine`] gives back what KASAN keeps; [`pace`] says how much a run does and how long it
+//!   waits, [`count`] what it has done.
+//! - [`sys`], [`fault`] and [`arena`] have every `unsafe` of this program.
 //!
 //! All tests run in one process, one after the other, on one thread.
 
 pub mod allocations;
+pub mod arena;
 pub mod blob;
 pub mod clean;
 pub mod cluster;
+pub mod compat;
+pub mod count;
 pub mod fault;
 pub mod flow;
 pub mod holder;
 pub mod hooks;
 pub mod host;
+pub mod kmemleak;
 pub mod kmsg;
 pub mod module;
 pub mod neighbour;
 pub mod netns;
+pub mod pace;
 pub mod packet;
+pub mod quarantine;
 pub mod root;
 pub mod run;
 pub mod sys;
@@ -59,6 +68,12 @@ pub type Run = Box<dyn Fn(&mut Ctx) -> Result<()>>;
 pub struct Test {
     pub name: String,
     pub run: Run,
+}
+
+/// Tests that belong together: after the last of them a debug kernel is asked for lost memory.
+pub struct Group {
+    pub name: &'static str,
+    pub tests: Vec<Test>,
 }
 
 /// Tests, each named as its function is.
@@ -150,14 +165,16 @@ impl Ctx {
     }
 }
 
-/// Asks again and again until the answer is yes; an error of `what` when it is not within 5 s.
+/// Asks again and again until the answer is yes; an error of `what` when it is not within 5 s, or
+/// what this run has for it.
 pub fn eventually(what: &str, mut question: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let limit = pace::patience(Duration::from_secs(5));
+    let deadline = Instant::now() + limit;
     loop {
         if question()? {
             return Ok(());
         }
-        ensure!(Instant::now() < deadline, "not within 5 s: {what}");
+        ensure!(Instant::now() < deadline, "not within {limit:?}: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

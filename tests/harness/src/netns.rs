@@ -2,6 +2,7 @@
 
 //! A network namespace with a name that `ip` knows.
 
+use super::count;
 use super::eventually;
 use anyhow::bail;
 use anyhow::ensure;
@@ -139,12 +140,14 @@ impl Netns {
 
     /// Runs `iptables-legacy`.
     pub fn iptables(&self, arguments: &str) -> Result<()> {
+        count::add(&count::TABLES, 1);
         self.run(&format!("iptables-legacy -w {arguments}"))?;
         Ok(())
     }
 
     /// Replaces whole tables by `iptables-legacy-restore`.
     pub fn restore(&self, tables: &str) -> Result<()> {
+        count::add(&count::TABLES, tables.matches("COMMIT").count());
         self.run_with("iptables-legacy-restore -w", tables)?;
         Ok(())
     }

@@ -3,9 +3,13 @@
 //! Runs the tests one after the other and says how each went.
 
 use super::clean;
+use super::kmemleak;
+use super::pace;
 use super::Ctx;
+use super::Group;
 use super::Test;
 use anyhow::anyhow;
+use anyhow::ensure;
 use anyhow::Result;
 use std::fs;
 use std::panic::catch_unwind;
@@ -18,9 +22,33 @@ use std::time::Instant;
 /// A test that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// How many went well, and how many did not.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    passed: u32,
+    failed: u32,
+}
+
+impl Tally {
+    /// One more, with a line about it.
+    fn add(&mut self, what: &str, start: Instant, result: Result<()>) {
+        let seconds = start.elapsed().as_secs_f32();
+        match result {
+            Ok(()) => {
+                self.passed += 1;
+                println!("ok {what} ({seconds:.1} s)");
+            }
+            Err(error) => {
+                self.failed += 1;
+                println!("FAILED {what} ({seconds:.1} s): {error:#}");
+            }
+        }
+    }
+}
+
 /// Runs those whose name has one of the patterns in it, all when there is none; true when all passed,
-/// and there were some.
-pub fn run(tests: &[Test], patterns: &[String]) -> bool {
+/// and there were some. After each group a debug kernel is asked for lost memory.
+pub fn run(groups: &[Group], patterns: &[String]) -> bool {
     let wanted = |test: &&Test| {
         patterns.is_empty() || patterns.iter().any(|pattern| test.name.contains(pattern))
     };
@@ -29,26 +57,40 @@ pub fn run(tests: &[Test], patterns: &[String]) -> bool {
         println!("FAILED: cannot lift the kernel's rate limit for messages: {error}; run as root");
         return false;
     }
-    let (mut passed, mut failed) = (0, 0);
-    for test in tests.iter().filter(wanted) {
-        let start = Instant::now();
-        let watchdog = watch(test.name.clone(), passed, failed + 1);
-        let result = run_one(test);
-        drop(watchdog);
-        let seconds = start.elapsed().as_secs_f32();
-        match result {
-            Ok(()) => {
-                passed += 1;
-                println!("ok {} ({seconds:.1} s)", test.name);
-            }
-            Err(error) => {
-                failed += 1;
-                println!("FAILED {} ({seconds:.1} s): {error:#}", test.name);
-            }
+    let tests = || groups.iter().flat_map(|group| &group.tests);
+    for pattern in patterns {
+        if !tests().any(|test| test.name.contains(pattern)) {
+            println!("FAILED: no test has {pattern} in its name\n0 passed, 1 failed");
+            return false;
         }
     }
-    println!("{passed} passed, {failed} failed");
-    failed == 0 && passed > 0
+    if let Some(left_out) = pace::told() {
+        println!("{left_out}");
+    }
+    let mut tally = Tally::default();
+    for group in groups {
+        let tests: Vec<&Test> = group.tests.iter().filter(wanted).collect();
+        for test in &tests {
+            let start = Instant::now();
+            let watchdog = watch(test.name.clone(), tally);
+            let result = run_one(test);
+            drop(watchdog);
+            tally.add(&test.name, start, result);
+        }
+        if !tests.is_empty() && kmemleak::available() {
+            let start = Instant::now();
+            tally.add(&format!("no leak after {}", group.name), start, no_leak());
+        }
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    tally.failed == 0 && tally.passed > 0
+}
+
+/// What the kernel cannot reach any more, after the tests of a group.
+fn no_leak() -> Result<()> {
+    let reports = kmemleak::scan()?;
+    ensure!(reports.is_empty(), "{}", reports.join("\n"));
+    Ok(())
 }
 
 fn run_one(test: &Test) -> Result<()> {
@@ -76,12 +118,17 @@ fn run_one(test: &Test) -> Result<()> {
 
 /// Ends the program when the answer is not dropped in time. A thread inside the kernel cannot be
 /// stopped, and the tests after it would only fail for its sake.
-fn watch(name: String, passed: u32, failed: u32) -> mpsc::Sender<()> {
+fn watch(name: String, tally: Tally) -> mpsc::Sender<()> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        if let Err(mpsc::RecvTimeoutError::Timeout) = receiver.recv_timeout(LIMIT) {
-            println!("FAILED {name}: no end after {} s", LIMIT.as_secs());
-            println!("{passed} passed, {failed} failed (the tests after it did not run)");
+        let limit = pace::patience(LIMIT);
+        if let Err(mpsc::RecvTimeoutError::Timeout) = receiver.recv_timeout(limit) {
+            println!("FAILED {name}: no end after {} s", limit.as_secs());
+            let failed = tally.failed + 1;
+            println!(
+                "{} passed, {failed} failed (the tests after it did not run)",
+                tally.passed
+            );
             exit(1);
         }
     });

@@ -2,6 +2,7 @@
 
 //! The few system calls that no safe crate in use here has; the only `unsafe` of this program.
 
+use super::count;
 use std::cell::Cell;
 use std::io;
 use std::mem::size_of;
@@ -91,6 +92,7 @@ pub fn get_option(fd: &OwnedFd, level: i32, name: i32, value: &mut [u8]) -> io::
 }
 
 pub fn send(fd: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+    count::add(&count::PACKETS, 1);
     // SAFETY: The pointer and length are those of a slice that lives through the call.
     let sent = unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
     if sent == bytes.len() as isize {
@@ -102,6 +104,7 @@ pub fn send(fd: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
 
 /// Sends a whole IPv4 packet by a raw socket (`IPPROTO_RAW`) to where it says it goes.
 pub fn send_packet(fd: &OwnedFd, packet: &[u8], destination: Ipv4Addr) -> io::Result<()> {
+    count::add(&count::PACKETS, 1);
     // SAFETY: Zeros are a valid address; pointers and lengths are those of values that live through
     // the call.
     let sent = unsafe {
@@ -283,6 +286,7 @@ impl TxRing {
         if frames.len() > Self::SLOTS || frames.iter().any(|frame| frame.len() > 2000) {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
+        count::add(&count::PACKETS, frames.len());
         let first = self.next.get();
         let slots = (first..first + frames.len()).map(|slot| slot % Self::SLOTS);
         for (number, frame) in slots.clone().zip(frames) {

@@ -2,6 +2,7 @@
 
 //! Frames put on a device and taken off it.
 
+use super::pace;
 use super::sys;
 use super::Netns;
 use anyhow::ensure;
@@ -49,15 +50,20 @@ impl Tap {
         Ok(length.map(|length| buffer[..length].to_vec()))
     }
 
-    /// The next frame that `wanted` takes; others are passed over. An error of `what` after 2 s.
+    /// The next frame that `wanted` takes; others are passed over. An error of `what` after 2 s, or
+    /// what this run has for it.
     pub fn wait(&self, what: &str, wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
-        let deadline = Instant::now() + Duration::from_secs(2);
+        let limit = pace::patience(Duration::from_secs(2));
+        let deadline = Instant::now() + limit;
         loop {
             match self.receive()? {
                 Some(frame) if wanted(&frame) => return Ok(frame),
                 Some(_) => {}
                 None => {
-                    ensure!(Instant::now() < deadline, "within 2 s there was no {what}");
+                    ensure!(
+                        Instant::now() < deadline,
+                        "within {limit:?} there was no {what}"
+                    );
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
