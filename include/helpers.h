@@ -51,6 +51,7 @@ struct inode *rust_helper_file_inode(const struct file *file);
 void *rust_helper_pde_data(const struct inode *inode);
 void rust_helper_xa_init_account_bh(struct xarray *xa);
 void *rust_helper_xa_store_bh(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp);
+bool rust_helper_xa_empty(const struct xarray *xa);
 void *rust_helper_xa_erase_bh(struct xarray *xa, unsigned long index);
 
 #endif /* _CLUSTERIP_HELPERS_H */

@@ -30,18 +30,19 @@ use kernel::sync::rcu;
 use kernel::sync::Mutex;
 
 /// The VIPs of a namespace.
+///
+/// Only the namespace's own lock lets anybody add one or take one away.
 #[pin_data]
 pub(crate) struct Vips {
     /// By their distance from `base`.
     #[pin]
     map: RcuMap<Vip>,
-    /// The address of the first VIP. VIPs are neighbours mostly, and a map is the smaller and the quicker the
-    /// smaller its keys are.
+    /// The address of the first VIP, which is set while there is none. VIPs are neighbours mostly, and a map
+    /// is the smaller and the quicker the smaller its keys are.
     base: Atomic<u32>,
-    /// How many there are. Whoever adds a VIP or takes one away, or puts one on a device or on none,
-    /// holds the lock.
+    /// Whoever puts a VIP on a device, or on none, holds this.
     #[pin]
-    count: Mutex<usize>,
+    lock: Mutex<()>,
 }
 
 impl Vips {
@@ -50,63 +51,74 @@ impl Vips {
         pin_init!(Self {
             map <- RcuMap::new(),
             base: Atomic::new(0),
-            count <- new_mutex!(0),
+            lock <- new_mutex!(()),
         })
+    }
+
+    /// What leads to a VIP in the map.
+    fn key(&self, vip: Ipv4Addr) -> u32 {
+        self.base.load(Relaxed) ^ u32::from(vip)
     }
 
     /// The VIP of this address, for as long as the read-side section lasts.
     pub(crate) fn find<'a>(&'a self, vip: Ipv4Addr, guard: &'a rcu::Guard) -> Option<&'a Vip> {
         let found = self.map.get(self.key(vip), guard);
-        // The base may have become another one meanwhile, and the map another one's.
+        // The base may have become another one meanwhile, and the key another VIP's.
         found.filter(|found| found.address == vip)
-    }
-
-    /// What leads to a VIP in the map. Whoever holds the lock knows it to stay.
-    fn key(&self, vip: Ipv4Addr) -> u32 {
-        self.base.load(Relaxed) ^ u32::from(vip)
     }
 
     /// A reference to the VIP of this address.
     pub(crate) fn get(&self, vip: Ipv4Addr) -> Option<RcuArc<Vip>> {
-        let found = self.map.get_owned(self.key(vip));
-        found.filter(|found| found.address == vip)
+        self.map.get_owned(self.key(vip))
     }
 
-    /// Makes a new VIP of its first rule and puts it on its device, in one step: a device that goes or
-    /// gets another name meanwhile is heard of afterwards (D17).
+    /// Makes a new VIP of its first rule and puts it on its device.
     pub(crate) fn make(&self, net: &Net, request: &Request) -> Result<RcuArc<Vip>> {
         let failed = |error| request.cannot_make(error);
         let new = request.new_vip()?;
-
-        let mut count = self.count.lock();
-        let (device, name) = request.device_for_new(net)?;
+        let name = request.device_name_for_new(net)?;
         let vip = Vip::new(request.vip, new.mac, new.params, new.nodes, name);
         let vip = RcuArc::pin_init(vip, GFP_KERNEL_ACCOUNT).map_err(failed)?;
-        device.join_group(new.mac.octets()).map_err(failed)?;
-        vip.bind(Some(&device));
-        if *count == 0 {
+        if self.map.is_empty() {
             self.base.store(u32::from(vip.address), Relaxed);
         }
+        // Before the lock, which must not wait for memory, and before it is on a device: so that a device
+        // that goes or gets another name from here on is heard of (D17).
         self.map
             .insert(self.key(vip.address), vip.clone())
-            .inspect_err(|_| device.leave_group(new.mac.octets()))
             .map_err(failed)?;
-        *count = count.wrapping_add(1);
-        Ok(vip)
+        match self.place(net, request, &vip) {
+            Ok(()) => Ok(vip),
+            Err(error) => {
+                self.forget(net, vip.address);
+                Err(error)
+            }
+        }
     }
 
-    /// Takes a VIP off its device, and forgets it; how many are left. ARP may still see it for a grace
-    /// period, in which it stays.
-    pub(crate) fn forget(&self, net: &Net, vip: Ipv4Addr) -> usize {
+    fn place(&self, net: &Net, request: &Request, vip: &Vip) -> Result {
+        let _lock = self.lock.lock();
+        let device = request.device_for_new(net, &vip.device)?;
+        // An event may have been quicker.
+        if vip.ifindex().is_none() {
+            device
+                .join_group(vip.mac.octets())
+                .map_err(|error| request.cannot_make(error))?;
+            vip.bind(Some(&device));
+        }
+        Ok(())
+    }
+
+    /// Takes a VIP off its device, and forgets it. ARP may still see it for a grace period, in which it
+    /// stays.
+    pub(crate) fn forget(&self, net: &Net, vip: Ipv4Addr) {
         // Held to the end, so that the device can't be another one by the time it is left.
-        let mut count = self.count.lock();
+        let _lock = self.lock.lock();
         if let Some(vip) = self.map.remove(self.key(vip)) {
-            *count = count.wrapping_sub(1);
             if let Some(device) = vip.ifindex().and_then(|i| NetDeviceRef::by_index(net, i)) {
                 device.leave_group(vip.mac.octets());
             }
         }
-        *count
     }
 
     /// Forgets all of them.
@@ -116,17 +128,22 @@ impl Vips {
         }
     }
 
-    fn event(&self, dev: &NetDevice, event: Event) {
-        let _count = self.count.lock();
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    fn event(&self, net: &Net, dev: &NetDevice, event: Event) {
+        let _lock = self.lock.lock();
         for vip in self.map.keys().filter_map(|key| self.map.get_owned(key)) {
-            vip.event(dev, event);
+            vip.event(net, dev, event);
         }
     }
 }
 
 impl Vip {
-    fn event(&self, dev: &NetDevice, event: Event) {
-        let here = self.ifindex() == Some(dev.ifindex());
+    fn event(&self, net: &Net, dev: &NetDevice, event: Event) {
+        let here = self.ifindex() == Some(dev.ifindex()) && !dev.is_ghost_in(net);
         let wanted = event != Event::Unregister && dev.name() == self.device;
         // A device of another type than before may have lost the membership, or may never have had one.
         if here && (!wanted || event == Event::Retype) {
@@ -136,15 +153,24 @@ impl Vip {
         if wanted && self.ifindex().is_none() {
             match dev.join_group(self.mac.octets()) {
                 Ok(()) => self.bind(Some(dev)),
-                Err(_) => {
-                    tell(
-                        self.address,
-                        format_args!("interface {} is not taken", Shown(&self.device)),
-                        format_args!("a shared MAC needs a device with addresses of 6 bytes"),
-                    );
-                }
+                Err(error) => self.not_taken(error),
             }
         }
+    }
+
+    /// Says that the device of the VIP's name is not the VIP's. Nobody is there to be told by an error.
+    fn not_taken(&self, error: Error) {
+        let name = Shown(&self.device);
+        let remedy = if error == ENOMEM {
+            "free memory, then give the device another name and this one again"
+        } else {
+            "a shared MAC needs a device with addresses of 6 bytes"
+        };
+        tell(
+            self.address,
+            format_args!("interface {name} is not taken"),
+            format_args!("{remedy}"),
+        );
     }
 }
 
@@ -154,7 +180,7 @@ pub(crate) struct DeviceEvents;
 impl Listener for DeviceEvents {
     fn event(net: &Net, dev: &NetDevice, event: Event) {
         if let Some(namespace) = Namespace::slot().get(net) {
-            namespace.vips.event(dev, event);
+            namespace.vips.event(net, dev, event);
         }
     }
 }

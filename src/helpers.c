@@ -136,3 +136,8 @@ void *rust_helper_xa_erase_bh(struct xarray *xa, unsigned long index)
 {
 	return xa_erase_bh(xa, index);
 }
+
+bool rust_helper_xa_empty(const struct xarray *xa)
+{
+	return xa_empty(xa);
+}

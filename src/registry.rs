@@ -53,34 +53,41 @@ impl PerNet for Namespace {
     }
 
     fn new(net: &Net) -> Result<RcuArc<Self>> {
-        let dir = Dir::new(net, procfs::DIRECTORY).inspect_err(|_| {
+        Self::make(net).inspect_err(|_| {
             if ratelimit() {
                 pr_err!("Unable to proc dir entry: free memory and make the namespace again\n");
             }
-        })?;
-        RcuArc::pin_init(
-            try_pin_init!(Self {
-                vips <- Vips::new(),
-                state <- new_mutex!(State {
-                    hook: None,
-                    dir: Some(dir),
-                }),
-            }? Error),
-            GFP_KERNEL,
-        )
+        })
     }
 
     /// Rules may outlive this by a moment, when their table was there before us: they find nothing
     /// left to undo.
     fn exit(&self, net: &Net) {
         let mut state = self.state.lock();
-        state.dir = None;
+        if let Some(dir) = state.dir.take() {
+            dir.remove(net);
+        }
         state.end_hook(net);
         self.vips.forget_all(net);
     }
 }
 
 impl Namespace {
+    fn make(net: &Net) -> Result<RcuArc<Self>> {
+        let this = RcuArc::pin_init(
+            try_pin_init!(Self {
+                vips <- Vips::new(),
+                state <- new_mutex!(State {
+                    hook: None,
+                    dir: None,
+                }),
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        this.state.lock().dir = Some(Dir::new(net, procfs::DIRECTORY)?);
+        Ok(this)
+    }
+
     /// Counts a rule in, and makes its VIP if it is the first.
     pub(crate) fn join(this: &RcuArc<Self>, net: &Net, request: &Request) -> Result<RcuArc<Vip>> {
         let mut state = this.state.lock();
@@ -134,14 +141,16 @@ impl Namespace {
         Ok(())
     }
 
-    /// Takes back all that a VIP was given, or as much as it was.
+    /// Takes back all that a VIP was given, or as much as it was. ARP forgets it first: the file waits for
+    /// those who read or write it, however long that takes.
     fn undo(&self, net: &Net, state: &mut State, vip: &Vip) {
-        if let Some(dir) = &mut state.dir {
-            // None is there when it could not be made.
-            let _ = dir.remove(&procfs::name(vip.address));
-        }
-        if self.vips.forget(net, vip.address) == 0 {
+        self.vips.forget(net, vip.address);
+        if self.vips.is_empty() {
             state.end_hook(net);
+        }
+        if let Some(dir) = &mut state.dir {
+            // There is none when it could not be made.
+            let _ = dir.remove_file(&procfs::name(vip.address));
         }
     }
 }

@@ -84,8 +84,8 @@ impl Request {
         Ok(new)
     }
 
-    /// The device that a new VIP goes on, and its name; or why there is none.
-    pub(crate) fn device_for_new(&self, net: &Net) -> Result<(NetDeviceRef, Name)> {
+    /// The name of the device that a new VIP goes on, or why there is none.
+    pub(crate) fn device_name_for_new(&self, net: &Net) -> Result<Name> {
         let name = self.device.name;
         if self.device.inverted {
             return Err(self.refuse(
@@ -109,31 +109,34 @@ impl Request {
                 format_args!("a new VIP needs one device, compare its whole name"),
             ));
         }
-        let name = if name.is_empty() {
-            route::device_for(net, self.vip).ok_or_else(|| {
-                self.refuse(
-                    EINVAL,
-                    format_args!("Please specify an interface name"),
-                    format_args!(
-                        "no device has the address and no route without a gateway leads to it, \
-                         add the address first or give -i DEVICE"
-                    ),
-                )
-            })?
-        } else {
-            name
-        };
-        let device = NetDeviceRef::by_name(net, &name).ok_or_else(|| {
+        if !name.is_empty() {
+            return Ok(name);
+        }
+        route::device_for(net, self.vip).ok_or_else(|| {
+            self.refuse(
+                EINVAL,
+                format_args!("Please specify an interface name"),
+                format_args!(
+                    "no device has the address and no route without a gateway leads to it, \
+                     add the address first or give -i DEVICE"
+                ),
+            )
+        })
+    }
+
+    /// The device of this name for a new VIP, or why it is none.
+    pub(crate) fn device_for_new(&self, net: &Net, name: &Name) -> Result<NetDeviceRef> {
+        let device = NetDeviceRef::by_name(net, name).ok_or_else(|| {
             self.refuse(
                 ENOENT,
-                format_args!("no such interface {}", Shown(&name)),
+                format_args!("no such interface {}", Shown(name)),
                 format_args!("see `ip link` for the devices of this network namespace"),
             )
         })?;
-        if device.name() != name {
+        if device.name() != *name {
             return Err(self.refuse(
                 EINVAL,
-                format_args!("{} is an alternative name", Shown(&name)),
+                format_args!("{} is an alternative name", Shown(name)),
                 format_args!(
                     "rules match a device's own name only, use -i {}",
                     Shown(&device.name())
@@ -143,12 +146,11 @@ impl Request {
         if !device.has_mac() {
             return Err(self.refuse(
                 EINVAL,
-                format_args!("interface {} has no Ethernet address", Shown(&name)),
+                format_args!("interface {} has no Ethernet address", Shown(name)),
                 format_args!("a shared MAC needs a device with addresses of 6 bytes"),
             ));
         }
-        // The name that was compared: a rename that is going on is heard of later, with the new one.
-        Ok((device, name))
+        Ok(device)
     }
 
     /// Whether the rule can join `vip`, which is there already.

@@ -58,17 +58,21 @@ impl FileName {
     }
 }
 
-/// A directory in a namespace's `/proc/net`. Goes with all files below it when dropped.
+/// A directory in a namespace's `/proc/net`.
 ///
 /// A file's removal, and the directory's, waits for reads and writes that are going on: so neither may
-/// happen under a lock that those take. To be dropped while the namespace is there.
+/// happen under a lock that those take.
+///
+/// To be removed by [`Dir::remove`], which wants the namespace, so that it can only be called while that is
+/// there. One that is dropped instead stays; so must then the namespace, and the module.
 pub(crate) struct Dir<T: Files> {
     entry: NonNull<bindings::proc_dir_entry>,
+    net: *const Net,
     owned: bool,
     _type: PhantomData<T>,
 }
 
-// SAFETY: procfs locks by itself.
+// SAFETY: procfs locks by itself; `net` is compared, never followed.
 unsafe impl<T: Files> Send for Dir<T> {}
 // SAFETY: As above.
 unsafe impl<T: Files> Sync for Dir<T> {}
@@ -90,6 +94,7 @@ impl<T: Files> Dir<T> {
         let entry = NonNull::new(entry).ok_or(ENOMEM)?;
         Ok(Self {
             entry,
+            net,
             owned: give_to_root_of(entry, net),
             _type: PhantomData,
         })
@@ -116,16 +121,17 @@ impl<T: Files> Dir<T> {
     }
 
     /// Removes a file; who has it open finds it dead.
-    pub(crate) fn remove(&mut self, name: &FileName) -> Result {
+    pub(crate) fn remove_file(&mut self, name: &FileName) -> Result {
         // SAFETY: The directory is there, the name ends with a NUL.
         to_result(unsafe { bindings::remove_proc_subtree(name.as_char_ptr(), self.entry.as_ptr()) })
     }
-}
 
-impl<T: Files> Drop for Dir<T> {
-    fn drop(&mut self) {
-        // SAFETY: The entry is ours, and this is the only time that it is removed.
-        unsafe { bindings::proc_remove(self.entry.as_ptr()) };
+    /// Removes the directory with all files below it.
+    pub(crate) fn remove(self, net: &Net) {
+        if core::ptr::eq(self.net, net) {
+            // SAFETY: The entry is ours, its parent the namespace's; it is removed once.
+            unsafe { bindings::proc_remove(self.entry.as_ptr()) };
+        }
     }
 }
 

@@ -242,6 +242,12 @@ impl<T: Send + Sync> RcuMap<T> {
         unsafe { RcuArc::try_get(value, &guard) }
     }
 
+    /// Whether there is no key.
+    pub(crate) fn is_empty(&self) -> bool {
+        // SAFETY: The XArray is initialised.
+        unsafe { bindings::xa_empty(self.xa.get()) }
+    }
+
     /// The keys that there are, from the lowest to the highest; those that come or go meanwhile, or not.
     pub(crate) fn keys(&self) -> impl Iterator<Item = u32> + '_ {
         let mut next = Some(0u32);

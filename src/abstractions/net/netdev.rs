@@ -141,6 +141,13 @@ impl NetDevice {
         unsafe { bindings::dev_mc_del(self.as_ptr(), padded(mac).as_ptr()) };
     }
 
+    /// Whether another device has the number by now: the last words of a device that somebody would not let
+    /// go are repeated for as long as that lasts.
+    pub(crate) fn is_ghost_in(&self, net: &Net) -> bool {
+        NetDeviceRef::by_index(net, self.ifindex())
+            .is_some_and(|other| !core::ptr::eq::<NetDevice>(&*other, self))
+    }
+
     /// The namespace that the device is in.
     fn net(&self) -> &Net {
         // SAFETY: A device's namespace stays for as long as the device is in it; events come while

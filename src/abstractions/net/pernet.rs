@@ -74,7 +74,7 @@ impl<T> Slot<T> {
         let id = unsafe { *self.id.get() };
         // SAFETY: The namespace is alive, and the number one that the kernel gave out: the memory
         // is of the size of a pointer, as `Registration` asked, and is freed a grace period after
-        // the slot is `IDLE` at the soonest.
+        // the slot left `READY`, or when all that knows the namespace has ended.
         let cell = unsafe { bindings::net_generic(net.as_ptr(), id) }.cast::<*mut T>();
         // SAFETY: Aligned memory for a pointer, only ever accessed as an atomic one.
         (!cell.is_null()).then(|| unsafe { Atomic::from_ptr(cell) })

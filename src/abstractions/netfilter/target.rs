@@ -316,6 +316,8 @@ impl<T: Target> Adapter<T> {
             // SAFETY: x_tables passes a struct that stays for the call.
             let raw = unsafe { &*raw };
             let record = raw.targinfo.cast::<Record<T>>();
+            // C: `XT_ALIGN()`.
+            const { assert!(align_of::<Record<T>>() <= align_of::<u64>()) }
             // SAFETY: x_tables checked the size of the payload against `targetsize`, and aligned it;
             // every pattern is a value of the type.
             let payload = unsafe { (*record).user };
