@@ -92,7 +92,7 @@ pub fn namespaces_beyond(wanted: u32) -> Result<u32> {
             if Instant::now() > next {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(4));
+            std::thread::sleep(pace::patience(Duration::from_millis(4)));
         }
     }
 }
