@@ -9,7 +9,6 @@ use crate::input::Input;
 use crate::rules;
 use crate::sys::Arg;
 use crate::sys::Call;
-use crate::table::Steady;
 use crate::table::STEADY;
 use crate::table::VIPS;
 use crate::world::World;
@@ -17,12 +16,10 @@ use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
 use harness::cluster::MAC_BYTES;
-use harness::netns::vip_path;
 use harness::packet;
 use harness::packet::Arp;
 use harness::sys;
 use harness::sys::TxRing;
-use std::fs;
 use std::io;
 use std::io::Read;
 use std::net::Ipv4Addr;
@@ -37,7 +34,7 @@ const PAGED: usize = 4096;
 /// Frames through the tap, each judged.
 pub fn frames(world: &mut World, input: &mut Input) -> Result<()> {
     let device_mac = [2, 0, 0, 0, 1, input.byte() & 1];
-    for _ in 0..=input.below(6) {
+    for _ in 0..=input.below(12) {
         let frame = if input.one_in(10) {
             frame::question(crate::table::vip(input), 200 + input.byte() % 8)
         } else {
@@ -53,20 +50,15 @@ pub fn frames(world: &mut World, input: &mut Input) -> Result<()> {
     Ok(())
 }
 
-/// What a steady rule has to do with a frame, if that can be told.
-fn wanted(steady: &Steady, frame: &[u8]) -> Result<Option<bool>> {
+/// What the steady rule of a table has to do with a frame, if that can be told.
+fn wanted(world: &World, table: &str, frame: &[u8]) -> Result<Option<bool>> {
+    let steady = world.steady(table).context("a steady table")?;
     Ok(match frame::seen(frame) {
         None => None,
         Some(Seen::Error) => Some(true),
         Some(Seen::Hashed { source, ports }) => {
-            let text = fs::read_to_string(vip_path(&steady.vip.to_string()))
-                .context("a steady VIP's file")?;
             let node = jhash::node(steady.mode, source, ports, steady.seed, steady.total.into());
-            let is_mine = text
-                .trim()
-                .split(',')
-                .any(|number| number == node.to_string());
-            Some(is_mine)
+            Some(world.has_node(table, node)?)
         }
     })
 }
@@ -90,14 +82,14 @@ fn judge(world: &mut World, mut frame: Vec<u8>, linear: usize, input: &mut Input
         let after = rules::first_two(world, table)?;
         let reached = after[0].wrapping_sub(before[0]);
         let passed = after[1].wrapping_sub(before[1]) == 1;
-        let steady = *world.steady(table).context("a steady table")?;
         // In `mangle`, conntrack has a say, too: it knows nothing against a plain datagram.
         if reached == 1 && (table == "raw" || is_plain_udp(&frame)) {
-            if let Some(wanted) = wanted(&steady, &frame)? {
+            if let Some(wanted) = wanted(world, table, &frame)? {
                 world.counts.verdicts += 1;
                 ensure!(
                     passed == wanted,
-                    "{table}: {steady:?}: passed is {passed} and should not be: {frame:02x?}"
+                    "{:?}: passed is {passed} and should not be: {frame:02x?}",
+                    world.steady(table)
                 );
             }
         }

@@ -34,6 +34,7 @@ use anyhow::Context;
 use anyhow::Result;
 use harness::blob;
 use harness::clean;
+use harness::netns::vip_path;
 use nix::sched::setns;
 use nix::sched::unshare;
 use nix::sched::CloneFlags;
@@ -41,6 +42,7 @@ use std::fs;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 
 /// What was done.
 #[derive(Clone, Copy, Default)]
@@ -92,6 +94,8 @@ pub struct World {
     pub tap: File,
     pub tap_number: i32,
     steady: [Steady; 2],
+    /// Their files, for reading.
+    nodes: Vec<File>,
 }
 
 impl World {
@@ -122,6 +126,7 @@ impl World {
             tap,
             tap_number: 0,
             steady,
+            nodes: Vec::new(),
         };
         world.set_up_tap()?;
         world.reset()?;
@@ -147,9 +152,24 @@ impl World {
         Some(&self.steady[at])
     }
 
+    /// Whether this machine answers for a node of a steady VIP.
+    pub fn has_node(&self, table: &str, node: u32) -> Result<bool> {
+        let at = STEADY.iter().position(|name| *name == table);
+        let file = at
+            .and_then(|at| self.nodes.get(at))
+            .context("no steady VIP")?;
+        let mut text = [0; 256];
+        let length = file.read_at(&mut text, 0).context("a steady VIP's file")?;
+        let text = std::str::from_utf8(&text[..length])?;
+        Ok(text
+            .trim()
+            .split(',')
+            .any(|number| number == node.to_string()))
+    }
+
     /// Whether the tap is the device that the steady rules name.
     pub fn is_tap_in_place(&self) -> bool {
-        harness::sys::device_number("eth0").is_ok_and(|number| number == self.tap_number)
+        sys::device_number(&self.rules, "eth0").is_ok_and(|number| number == self.tap_number)
     }
 
     /// Devices as at first, but for those that were added.
@@ -180,6 +200,8 @@ impl World {
         for (table, steady) in STEADY.into_iter().zip(self.steady) {
             self.replace(table, Some(steady))?;
         }
+        let open = |vip: &std::net::Ipv4Addr| File::open(vip_path(&vip.to_string()));
+        self.nodes = VIPS.iter().map(open).collect::<Result<_, _>>()?;
         Ok(())
     }
 
