@@ -7,7 +7,6 @@ use crate::module::reload;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
-use harness::blob;
 use harness::clean::uses;
 use harness::cluster::MAC;
 use harness::cluster::VIP;
@@ -41,7 +40,7 @@ pub fn tests() -> Vec<Test> {
         security_container_holds_the_module_but_cannot_unload_it,
         security_flood_of_vips_stays_in_its_namespace,
         security_container_can_use_up_the_log,
-        security_tables_show_no_kernel_address,
+        security_page_names_all_tests,
     ]
 }
 
@@ -313,16 +312,38 @@ fn security_container_can_use_up_the_log(ctx: &mut Ctx) -> Result<()> {
     ctx.expect_refusal("no such interface eth9", VIP)
 }
 
-fn security_tables_show_no_kernel_address(ctx: &mut Ctx) -> Result<()> {
-    let host = host(ctx)?;
-    host.iptables(&format!("-A {}", rule()))?;
-    let entries = host.enter(|| blob::entries(&blob::socket()?, "filter"))??;
-    let targets = blob::targets(&entries);
-    ensure!(targets.len() == 1);
-    ensure!(
-        targets[0].len() == 96 && targets[0][88..] == [0; 8],
-        "where the kernel keeps its own there is {:02x?}",
-        &targets[0][88..]
-    );
+/// Each test that the page names is there, and each test of this name is on the page.
+fn security_page_names_all_tests(_: &mut Ctx) -> Result<()> {
+    let page = include_str!("../../../docs/security.md");
+    let tests: Vec<String> = crate::all()
+        .into_iter()
+        .flat_map(|group| group.tests)
+        .map(|test| test.name)
+        .collect();
+    let mut named = Vec::new();
+    for line in page.lines() {
+        // What shows a line stands in its last column, or in brackets before a table.
+        let last = line.rsplit(['|', '(']).find(|part| part.contains('`'));
+        let words = last.unwrap_or("").split('`').skip(1).step_by(2);
+        let is_name = |word: &&str| {
+            word.bytes()
+                .all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        named.extend(words.filter(|word| word.contains('_')).filter(is_name));
+    }
+    ensure!(named.len() > 25, "only {named:?} found on the page");
+    for name in &named {
+        ensure!(
+            tests.iter().any(|test| test == name),
+            "there is no test {name}"
+        );
+    }
+    for test in tests.iter().filter(|name| name.starts_with("security_")) {
+        let is_this = test == "security_page_names_all_tests";
+        ensure!(
+            is_this || named.contains(&test.as_str()),
+            "{test} is not on the page"
+        );
+    }
     Ok(())
 }
