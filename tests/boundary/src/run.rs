@@ -15,6 +15,7 @@ use anyhow::Result;
 use harness::allocations::Allocations;
 use harness::clean;
 use harness::eventually;
+use harness::kmemleak;
 use harness::kmsg::Kmsg;
 use harness::module;
 use nix::sys::signal::kill;
@@ -80,6 +81,9 @@ pub fn run(settings: &Settings) -> Result<bool> {
         "there are other namespaces"
     );
     let before = memory.count()?;
+    if kmemleak::available() {
+        kmemleak::forget()?;
+    }
     let mut corpus = load(settings)?;
     let mut sum = Sum::default();
     println!(
@@ -119,6 +123,9 @@ pub fn run(settings: &Settings) -> Result<bool> {
         }
     }
     sum.left.extend(grown(&memory, before)?);
+    if kmemleak::available() {
+        sum.left.extend(kmemleak::scan()?);
+    }
     Ok(verdict(&sum, &corpus, start))
 }
 
@@ -298,7 +305,15 @@ fn verdict(sum: &Sum, corpus: &Corpus, start: Instant) -> bool {
         );
         println!("total places-reached {places}");
     }
-    tell(sum.left.is_empty(), "nothing is left behind".to_string());
+    let searched = if kmemleak::available() {
+        ", nor out of reach"
+    } else {
+        ""
+    };
+    tell(
+        sum.left.is_empty(),
+        format!("nothing is left behind{searched}"),
+    );
     sum.left.iter().for_each(|what| println!("  {what}"));
     for (name, count) in Counts::NAMES.iter().zip(sum.counts).take(3) {
         println!("total {name} {count}");

@@ -25,6 +25,7 @@ use nix::mount::MsFlags;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::path::PathBuf;
 
 pub fn tests() -> Vec<Test> {
     tests![
@@ -35,31 +36,54 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// Whether this kernel charges memory to control groups at all.
-pub fn memory_is_charged() -> bool {
-    let list = fs::read_to_string("/proc/cgroups").unwrap_or_default();
-    list.lines().any(|line| line.starts_with("memory\t"))
+pub fn memory_is_charged() -> Result<bool> {
+    if !fs::read_to_string("/proc/filesystems")?.contains("\tcgroup2\n") {
+        return Ok(false);
+    }
+    let groups = Groups::new()?;
+    let controllers = fs::read_to_string(groups.path("cgroup.controllers"))?;
+    Ok(controllers.split_whitespace().any(|name| name == "memory"))
+}
+
+/// The control groups' file system, as long as it is mounted.
+struct Groups;
+
+impl Groups {
+    const MOUNT: &'static str = "/tmp/security-test-cgroup";
+
+    fn new() -> Result<Self> {
+        fs::create_dir_all(Self::MOUNT)?;
+        let none = None::<&str>;
+        mount(none, Self::MOUNT, Some("cgroup2"), MsFlags::empty(), none).context("cgroup2")?;
+        Ok(Self)
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        Path::new(Self::MOUNT).join(file)
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        let _ = umount(Path::new(Self::MOUNT));
+    }
 }
 
 /// A control group that this process is in, until it is dropped.
-struct Group;
-
-const GROUPS: &str = "/tmp/security-test-cgroup";
+struct Group(Groups);
 
 impl Group {
     fn new() -> Result<Self> {
-        fs::create_dir_all(GROUPS)?;
-        let none = None::<&str>;
-        mount(none, GROUPS, Some("cgroup2"), MsFlags::empty(), none).context("cgroup2")?;
-        let group = Self;
-        fs::write(format!("{GROUPS}/cgroup.subtree_control"), "+memory").context("memory")?;
-        fs::create_dir_all(format!("{GROUPS}/box"))?;
-        fs::write(format!("{GROUPS}/box/cgroup.procs"), "0").context("entering it")?;
+        let group = Self(Groups::new()?);
+        fs::write(group.0.path("cgroup.subtree_control"), "+memory").context("memory")?;
+        fs::create_dir_all(group.0.path("box"))?;
+        fs::write(group.0.path("box/cgroup.procs"), "0").context("entering it")?;
         Ok(group)
     }
 
     /// What the kernel holds for the group in its caches, in bytes.
     fn held(&self) -> Result<u64> {
-        let list = fs::read_to_string(format!("{GROUPS}/box/memory.stat"))?;
+        let list = fs::read_to_string(self.0.path("box/memory.stat"))?;
         let line = list.lines().find_map(|line| line.strip_prefix("slab "));
         line.context("no slab in memory.stat")?
             .parse()
@@ -69,9 +93,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = fs::write(format!("{GROUPS}/cgroup.procs"), "0");
-        let _ = fs::remove_dir(format!("{GROUPS}/box"));
-        let _ = umount(Path::new(GROUPS));
+        let _ = fs::write(self.0.path("cgroup.procs"), "0");
+        let _ = fs::remove_dir(self.0.path("box"));
     }
 }
 
