@@ -118,7 +118,12 @@ pub fn call(world: &mut World, input: &mut Input) -> Result<()> {
     if world.files.is_empty() {
         return open(world, input);
     }
-    let number = input.below(world.files.len());
+    // Mostly one of the last, whose VIP is likely to be there.
+    let count = world.files.len();
+    let number = match input.below(4) {
+        3 => input.below(count),
+        _ => count - 1 - input.below(count.min(3)),
+    };
     match input.below(12) {
         0..=2 => write(world, number, input),
         3 | 4 => read(world, number, input),

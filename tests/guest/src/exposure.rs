@@ -14,6 +14,7 @@ use harness::cluster::VIP_ADDRESS;
 use harness::eventually;
 use harness::flow::flows;
 use harness::host::host;
+use harness::pace;
 use harness::packet::Ip;
 use harness::tests;
 use harness::Cluster;
@@ -159,13 +160,18 @@ fn security_packets_leave_no_memory(ctx: &mut Ctx) -> Result<()> {
         cluster.rules(table, chain, "sourceip-sourceport", 0)?;
         let mut memory = Allocations::new()?;
         memory.note()?;
-        let packets: Vec<_> = flows(1000).iter().map(|flow| flow.ip.bytes()).collect();
+        let count = pace::cut(1000, 100);
+        let packets: Vec<_> = flows(count as u16)
+            .iter()
+            .map(|flow| flow.ip.bytes())
+            .collect();
         let before = memory.count()?;
         ensure!(before > 0, "the VIP itself is not found");
         let taken = cluster.nodes[0].ask(&packets)?.len();
-        ensure!(taken == 1000, "{table}: {taken} of 1000 packets taken");
+        ensure!(taken == count, "{table}: {taken} of {count} packets taken");
         let after = memory.count()?;
-        ensure!(after == before, "{table}: {before} objects, then {after}");
+        // Fewer, when something of before was still to be freed.
+        ensure!(after <= before, "{table}: {before} objects, then {after}");
         cluster.nodes[0].ns.iptables(&format!("-t {table} -F"))?;
     }
     Ok(())

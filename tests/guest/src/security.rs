@@ -19,6 +19,7 @@ use harness::host::rule;
 use harness::host::NEW;
 use harness::module;
 use harness::netns::vip_path;
+use harness::pace;
 use harness::sys;
 use harness::tests;
 use harness::Ctx;
@@ -26,6 +27,7 @@ use harness::Test;
 use std::fs;
 use std::process::Command;
 use std::process::Output;
+use std::time::Duration;
 
 pub fn tests() -> Vec<Test> {
     tests![
@@ -254,7 +256,7 @@ fn security_container_holds_the_module_but_cannot_unload_it(_: &mut Ctx) -> Resu
 }
 
 fn security_flood_of_vips_stays_in_its_namespace(ctx: &mut Ctx) -> Result<()> {
-    const VIPS: u32 = 2000;
+    let vips = pace::cut(2000, 100) as u32;
     let host = host(ctx)?;
     host.iptables(&format!("-A {}", rule()))?;
     let container = Holder::new("-Un")?;
@@ -264,10 +266,10 @@ fn security_flood_of_vips_stays_in_its_namespace(ctx: &mut Ctx) -> Result<()> {
             "(echo '*filter'; for i in {{0..{}}}; do \
              echo \"-A INPUT -d 10.8.$((i / 250)).$((i % 250 + 1)) -i lo {NEW}\"; done; echo COMMIT) | \
              iptables-legacy-restore\n",
-            VIPS - 1
+            vips - 1
         ),
     )?;
-    ensure!(uses()? == Some(VIPS + 1), "{:?} uses", uses()?);
+    ensure!(uses()? == Some(vips + 1), "{:?} uses", uses()?);
     // Nobody on the host has to wait for them, or sees them.
     let start = std::time::Instant::now();
     for _ in 0..20 {
@@ -276,7 +278,10 @@ fn security_flood_of_vips_stays_in_its_namespace(ctx: &mut Ctx) -> Result<()> {
         host.tell(VIP, "-2")?;
     }
     let took = start.elapsed();
-    ensure!(took.as_secs() < 20, "twenty changes took {took:?}");
+    ensure!(
+        took < pace::patience(Duration::from_secs(60)),
+        "twenty changes took {took:?}"
+    );
     let files = host.enter(|| fs::read_dir(vip_path("")).map(|list| list.count()))??;
     ensure!(files == 1, "the host sees {files} files");
     host.expect_memberships("eth0", MAC, 1)?;
