@@ -54,7 +54,9 @@ const KINDS: [&str; 12] = [
 ];
 
 /// What rtnetlink may say: anything but that it could not read what it was given.
-const REFUSED: [i32; 19] = [
+const REFUSED: [i32; 20] = [
+    // An address for a device that has no IPv4, for its MTU is below 68.
+    libc::ENOBUFS,
     libc::EINVAL,
     libc::EEXIST,
     libc::ENODEV,
