@@ -14,6 +14,7 @@ mod compat;
 mod conntrack;
 mod devices;
 mod exactly_once;
+mod exposure;
 mod forms;
 mod input;
 mod lifetime;
@@ -24,6 +25,7 @@ mod procfs;
 mod races;
 mod raw;
 mod replacing;
+mod security;
 mod unload;
 
 use anyhow::Result;
@@ -61,6 +63,8 @@ fn all() -> Vec<Group> {
         namespaces,
         module,
         unload,
+        security,
+        exposure,
     ]
 }
 
@@ -70,6 +74,14 @@ fn left_out(groups: &mut Vec<Group>) -> Result<()> {
     if !harness::compat::available()? {
         groups.retain(|group| group.name != "compat");
         println!("left out: compat_*, for this kernel has no CONFIG_NETFILTER_XTABLES_COMPAT");
+    }
+    if !exposure::memory_is_charged()? {
+        for group in groups.iter_mut() {
+            group
+                .tests
+                .retain(|test| !test.name.starts_with("security_memory"));
+        }
+        println!("left out: security_memory_*, for this kernel has no CONFIG_MEMCG");
     }
     Ok(())
 }
@@ -85,7 +97,7 @@ fn main() -> ExitCode {
     match left_out(&mut groups) {
         Ok(()) => {}
         Err(error) => {
-            println!("FAILED: whether this kernel knows 32-bit programs: {error:#}");
+            println!("FAILED: what this kernel is built for: {error:#}");
             return ExitCode::FAILURE;
         }
     }
