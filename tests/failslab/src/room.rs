@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Where rules are tried: a namespace with a VIP's device and somebody on its cable, and what there
+//! must be of a VIP for each rule, no more and no less.
+
+use anyhow::ensure;
+use anyhow::Context;
+use anyhow::Result;
+use harness::blob;
+use harness::blob::Rule;
+use harness::clean::uses;
+use harness::cluster::VIP;
+use harness::cluster::VIP_ADDRESS;
+use harness::hooks;
+use harness::hooks::ARP_OUT;
+use harness::hooks::IPV4_PREROUTING;
+use harness::host::host;
+use harness::module;
+use harness::neighbour::Neighbour;
+use harness::netns::vip_path;
+use harness::packet::Mac;
+use harness::Ctx;
+use harness::Netns;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+
+/// The VIPs here have MACs that begin like this, each its own.
+const MAC_START: [u8; 5] = [1, 0, 0x5e, 0, 1];
+
+pub struct Room {
+    pub host: Netns,
+    socket: OwnedFd,
+    neighbour: Neighbour,
+    /// The device's own MAC.
+    own: Mac,
+}
+
+impl Room {
+    pub fn new(ctx: &mut Ctx) -> Result<Self> {
+        let host = host(ctx)?;
+        host.ip(&format!("addr add {VIP}/24 dev eth0\n"))?;
+        let socket = host.enter(blob::socket)??;
+        // A table is made when it is first asked for; that is not the module's business.
+        for table in ["filter", "raw"] {
+            blob::replace(&socket, table, &[]).with_context(|| format!("the table {table}"))?;
+        }
+        module::load("nfnetlink_hook")?;
+        let neighbour = Neighbour::new(&host, "eth1")?;
+        let own = neighbour.asks(VIP_ADDRESS)?;
+        Ok(Self {
+            host,
+            socket,
+            neighbour,
+            own,
+        })
+    }
+
+    pub fn replace(&self, table: &str, rules: &[Rule]) -> io::Result<()> {
+        blob::replace(&self.socket, table, rules)
+    }
+
+    /// The nodes of each VIP that there is, by its file.
+    pub fn nodes(&self) -> Result<BTreeMap<Ipv4Addr, String>> {
+        self.host.enter(|| -> Result<_> {
+            let mut nodes = BTreeMap::new();
+            for entry in fs::read_dir(vip_path(""))? {
+                let entry = entry?;
+                let vip = entry.file_name().to_string_lossy().parse()?;
+                let text = fs::read_to_string(entry.path())?;
+                nodes.insert(vip, text.trim_end_matches('\n').to_string());
+            }
+            Ok(nodes)
+        })?
+    }
+
+    /// Checks that there is what these rules bring about, and nothing else. The VIPs have the nodes
+    /// that they had, new ones those of the rules here, `1`.
+    pub fn expect(
+        &self,
+        table: &str,
+        rules: &[Rule],
+        before: &BTreeMap<Ipv4Addr, String>,
+    ) -> Result<()> {
+        let wanted: BTreeMap<Ipv4Addr, String> = rules
+            .iter()
+            .map(|rule| rule.destination)
+            .map(|vip| {
+                let nodes = before.get(&vip).map_or("1", String::as_str);
+                (vip, nodes.to_string())
+            })
+            .collect();
+        let seen = self.nodes()?;
+        ensure!(
+            seen == wanted,
+            "the files should be {wanted:?}, they are {seen:?}"
+        );
+        let rules = rules.len();
+        ensure!(
+            uses()? == Some(rules as u32),
+            "{rules} rules should be as many uses of the module, not {:?}",
+            uses()?
+        );
+        self.expect_memberships(wanted.len())?;
+        let some = rules > 0;
+        self.expect_hook("ipt_CLUSTERIP", ARP_OUT, some)?;
+        self.expect_hook("nf_conntrack", IPV4_PREROUTING, some && table != "raw")?;
+        // Conntrack puts packets together, too.
+        self.expect_hook("nf_defrag_ipv4", IPV4_PREROUTING, some)?;
+        self.expect_answer(&wanted)
+    }
+
+    fn expect_memberships(&self, wanted: usize) -> Result<()> {
+        let start = MAC_START.map(|byte| format!("{byte:02x}")).concat();
+        let list = self.host.read("/proc/thread-self/net/dev_mcast")?;
+        let seen: Vec<&str> = list.lines().filter(|line| line.contains(&start)).collect();
+        let once = |line: &&str| line.split_whitespace().nth(2) == Some("1");
+        ensure!(
+            seen.len() == wanted && seen.iter().all(once),
+            "{wanted} MACs should be joined, each once, not {seen:?}"
+        );
+        Ok(())
+    }
+
+    fn expect_hook(&self, module: &str, hook: (u8, u32), wanted: bool) -> Result<()> {
+        let seen = self.host.enter(|| hooks::has(module, hook))??;
+        let should = if wanted { "should" } else { "should not" };
+        ensure!(seen == wanted, "there {should} be a hook of {module}");
+        Ok(())
+    }
+
+    /// The first VIP is an address of the machine's, which answers for it.
+    fn expect_answer(&self, vips: &BTreeMap<Ipv4Addr, String>) -> Result<()> {
+        let wanted = if vips.contains_key(&VIP_ADDRESS) {
+            mac(VIP_ADDRESS)
+        } else {
+            self.own
+        };
+        let seen = self.neighbour.asks(VIP_ADDRESS)?;
+        ensure!(
+            seen == wanted,
+            "an answer by ARP should name {wanted:02x?}, not {seen:02x?}"
+        );
+        Ok(())
+    }
+}
+
+/// A VIP's MAC: no two VIPs have the same, so that each allocates a membership of its own.
+pub fn mac(vip: Ipv4Addr) -> Mac {
+    let mut mac = [0; 6];
+    mac[..5].copy_from_slice(&MAC_START);
+    mac[5] = vip.octets()[3];
+    mac
+}
