@@ -49,6 +49,8 @@ int rust_helper_skb_network_offset(const struct sk_buff *skb);
 /* files, trees */
 struct inode *rust_helper_file_inode(const struct file *file);
 void *rust_helper_pde_data(const struct inode *inode);
-void rust_helper_xa_init_account(struct xarray *xa);
+void rust_helper_xa_init_account_bh(struct xarray *xa);
+void *rust_helper_xa_store_bh(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp);
+void *rust_helper_xa_erase_bh(struct xarray *xa, unsigned long index);
 
 #endif /* _CLUSTERIP_HELPERS_H */

@@ -122,7 +122,17 @@ void *rust_helper_pde_data(const struct inode *inode)
 	return pde_data(inode);
 }
 
-void rust_helper_xa_init_account(struct xarray *xa)
+void rust_helper_xa_init_account_bh(struct xarray *xa)
 {
-	xa_init_flags(xa, XA_FLAGS_ACCOUNT);
+	xa_init_flags(xa, XA_FLAGS_ACCOUNT | XA_FLAGS_LOCK_BH);
+}
+
+void *rust_helper_xa_store_bh(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp)
+{
+	return xa_store_bh(xa, index, entry, gfp);
+}
+
+void *rust_helper_xa_erase_bh(struct xarray *xa, unsigned long index)
+{
+	return xa_erase_bh(xa, index);
 }

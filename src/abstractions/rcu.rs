@@ -197,6 +197,9 @@ impl<const LEVELS: usize> Drop for Barrier<LEVELS> {
 
 /// A map from 32-bit keys to shared values, read under RCU alone, in constant time.
 ///
+/// Its lock is always taken with softirqs off: a map that is part of an [`RcuArc`]'s value is destroyed
+/// in one.
+///
 /// # Invariants
 ///
 /// Every entry comes from [`RcuArc::into_raw`].
@@ -217,7 +220,7 @@ impl<T: Send + Sync> RcuMap<T> {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             // SAFETY: `xa` is memory for an XArray that nobody uses yet.
-            xa <- Opaque::ffi_init(|xa| unsafe { bindings::xa_init_account(xa) }),
+            xa <- Opaque::ffi_init(|xa| unsafe { bindings::xa_init_account_bh(xa) }),
             _own: PhantomData,
         })
     }
@@ -240,7 +243,7 @@ impl<T: Send + Sync> RcuMap<T> {
         // SAFETY: The XArray is initialised; a pointer to a `T` in an `Inner` is aligned to 4 at the
         // least. INVARIANT: The entry is `into_raw`'s.
         let old = unsafe {
-            bindings::xa_store(
+            bindings::xa_store_bh(
                 self.xa.get(),
                 index(key),
                 raw.cast_mut().cast(),
@@ -262,7 +265,7 @@ impl<T: Send + Sync> RcuMap<T> {
     /// Takes a key's value out, if there is one.
     pub(crate) fn remove(&self, key: u32) -> Option<RcuArc<T>> {
         // SAFETY: The XArray is initialised.
-        let old = unsafe { bindings::xa_erase(self.xa.get(), index(key)) };
+        let old = unsafe { bindings::xa_erase_bh(self.xa.get(), index(key)) };
         // SAFETY: By the type invariant; it was taken out, so the reference is ours.
         NonNull::new(old).map(|old| unsafe { RcuArc::from_raw(old.as_ptr().cast_const().cast()) })
     }
