@@ -112,15 +112,24 @@ impl Binding {
                     self.vip.bind(Some(&membership));
                     self.membership = Some(membership);
                 }
-                Err(_) => {
-                    tell(
-                        self.vip.address,
-                        format_args!("interface {} is not taken", Shown(&self.device)),
-                        format_args!("a shared MAC needs a device with addresses of 6 bytes"),
-                    );
-                }
+                Err(error) => self.not_taken(error),
             }
         }
+    }
+
+    /// Says that the device of the VIP's name is not the VIP's. Nobody is there to be told by an error.
+    fn not_taken(&self, error: Error) {
+        let name = Shown(&self.device);
+        let remedy = if error == ENOMEM {
+            "free memory, then give the device another name and this one again"
+        } else {
+            "a shared MAC needs a device with addresses of 6 bytes"
+        };
+        tell(
+            self.vip.address,
+            format_args!("interface {name} is not taken"),
+            format_args!("{remedy}"),
+        );
     }
 }
 
