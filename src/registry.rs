@@ -73,23 +73,11 @@ impl PerNet for Namespace {
     }
 
     fn new(net: &Net) -> Result<RcuArc<Self>> {
-        let dir = proc_file::Dir::new(net, procfs::DIRECTORY).inspect_err(|_| {
+        Self::make(net).inspect_err(|_| {
             if ratelimit() {
                 pr_err!("Unable to proc dir entry: free memory and make the namespace again\n");
             }
-        })?;
-        RcuArc::pin_init(
-            try_pin_init!(Self {
-                vips <- RcuMap::new(),
-                devices <- Devices::new(),
-                state <- new_mutex!(State {
-                    entries: RBTree::new(),
-                    hook: None,
-                    dir: Some(dir),
-                }),
-            }? Error),
-            GFP_KERNEL,
-        )
+        })
     }
 
     /// Rules may outlive this by a moment, when their table was there before us: they find their
@@ -105,6 +93,22 @@ impl PerNet for Namespace {
 }
 
 impl Namespace {
+    fn make(net: &Net) -> Result<RcuArc<Self>> {
+        let dir = proc_file::Dir::new(net, procfs::DIRECTORY)?;
+        RcuArc::pin_init(
+            try_pin_init!(Self {
+                vips <- RcuMap::new(),
+                devices <- Devices::new(),
+                state <- new_mutex!(State {
+                    entries: RBTree::new(),
+                    hook: None,
+                    dir: Some(dir),
+                }),
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+
     /// The VIP of this address, for as long as the read-side section lasts.
     pub(crate) fn find<'a>(&'a self, vip: Ipv4Addr, guard: &'a rcu::Guard) -> Option<&'a Vip> {
         self.vips.get(u32::from(vip), guard)
