@@ -20,6 +20,8 @@ use object::ObjectSection;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
+use std::io::BufRead;
+use std::io::BufReader;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -30,6 +32,9 @@ const OTHERS: [&str; 2] = [
     "/sys/kernel/debug/fail_page_alloc",
     "/sys/kernel/debug/fail_usercopy",
 ];
+/// Where kmemleak makes its note of each allocation. It has other memory for that when this fails, so
+/// to try that would take as long again, and say nothing of the module.
+const KMEMLEAK: &str = "__alloc_object";
 const SECTIONS: &str = "/sys/module/ipt_CLUSTERIP/sections";
 /// No operation makes as many allocations.
 const MANY: u32 = 1 << 30;
@@ -94,6 +99,9 @@ impl Faults {
                 require(other, &(1..1))?;
             }
         }
+        let own = function(KMEMLEAK)?.unwrap_or(0..0);
+        set(FAILSLAB, "reject-start", &format!("{:#x}", own.start))?;
+        set(FAILSLAB, "reject-end", &format!("{:#x}", own.end))?;
         Ok(Self {
             image: fs::read(image).with_context(|| format!("reading {}", image.display()))?,
         })
@@ -218,6 +226,24 @@ fn any_module() -> Result<Range<u64>> {
         .context("no module is loaded")?;
     ensure!(lowest != 0, "/proc/modules hides addresses");
     Ok(lowest & !0x1fff_ffff..0xffff_ffff_ff00_0000)
+}
+
+/// Where a function of the kernel's own is, if there is one of the name: up to the next symbol.
+fn function(name: &str) -> Result<Option<Range<u64>>> {
+    let symbols = BufReader::new(File::open("/proc/kallsyms")?);
+    let mut start = None;
+    // They are in the order of their addresses, and reading all of them takes long.
+    for line in symbols.lines() {
+        let line = line?;
+        let mut words = line.split_whitespace();
+        let address = hexadecimal(words.next().unwrap_or_default())?;
+        match start {
+            None if words.nth(1) == Some(name) => start = Some(address),
+            Some(start) if address > start => return Ok(Some(start..address)),
+            _ => {}
+        }
+    }
+    Ok(None)
 }
 
 fn hexadecimal(text: &str) -> Result<u64> {

@@ -45,6 +45,9 @@ struct Arguments {
     /// Which those are
     #[arg(long, default_value_t = 1)]
     seed: u32,
+    /// Stop at the first failure
+    #[arg(long)]
+    until_failure: bool,
     /// Print the names of the operations only
     #[arg(long)]
     list: bool,
@@ -98,14 +101,17 @@ fn run(arguments: &Arguments) -> Result<(u32, u32)> {
         injected: 0,
     };
     for entry in &entries {
+        let before = runner.injected;
         runner.entry(entry);
+        if !arguments.short && runner.injected > before {
+            runner.leaks(entry.name);
+        }
     }
     if !arguments.short {
         runner.one(END, operations::end);
     }
-    if arguments.short {
-        runner.leaks("all of them");
-    }
+    // In the short form, of all of them; else of the last.
+    runner.leaks("all");
     println!("total injected {}", runner.injected);
     Ok((runner.passed, runner.failed))
 }
@@ -121,16 +127,16 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn entry(&mut self, entry: &Entry) {
         let ways = [
-            (Shortage::Once, "", entry.short[0]),
-            (
-                Shortage::Lasting,
-                "_while_memory_stays_short",
-                entry.short[1],
-            ),
+            (Shortage::Once, ""),
+            (Shortage::Lasting, "_while_memory_stays_short"),
         ];
-        for (shortage, suffix, short) in ways {
+        for (way, (shortage, suffix)) in ways.into_iter().enumerate() {
             let name = format!("{}{suffix}", entry.name);
-            let step = if self.arguments.short { short } else { Some(1) };
+            let step = if self.arguments.short {
+                entry.short[way]
+            } else {
+                Some(entry.full[way])
+            };
             let Some(step) = step else {
                 println!("left out in the short form: {name}");
                 continue;
@@ -139,6 +145,7 @@ impl Runner<'_> {
                 shortage,
                 step,
                 seed: self.arguments.seed,
+                again: entry.again,
             };
             self.one(&name, |ctx, faults| {
                 let mut operation = (entry.make)(ctx, faults)?;
@@ -150,6 +157,10 @@ impl Runner<'_> {
     fn one(&mut self, name: &str, run: impl FnOnce(&mut Ctx, &Faults) -> Result<Tally>) {
         let patterns = &self.arguments.patterns;
         if !patterns.is_empty() && !patterns.iter().any(|pattern| name.contains(pattern)) {
+            return;
+        }
+        if self.arguments.until_failure && self.failed > 0 {
+            println!("left out after a failure: {name}");
             return;
         }
         let start = Instant::now();
@@ -164,9 +175,6 @@ impl Runner<'_> {
                      all the same ({seconds:.1} s)",
                     tally.allocations, tally.injected, tally.refused, tally.survived
                 );
-                if !self.arguments.short {
-                    self.leaks(name);
-                }
             }
             Err(error) => {
                 self.failed += 1;

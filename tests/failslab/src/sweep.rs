@@ -61,6 +61,9 @@ pub struct Pace {
     pub step: u32,
     /// Where that begins.
     pub seed: u32,
+    /// Each how many refusals the same is asked for again, with memory. What a refusal left behind is
+    /// looked for after each.
+    pub again: u32,
 }
 
 /// Tries an operation with each of its allocations failing; at a pace of more than one, with some.
@@ -75,7 +78,7 @@ pub fn sweep(
         ..Tally::default()
     };
     let mut nth = 1 + pace.seed % pace.step;
-    while one(ctx, faults, operation, pace.shortage, nth, &mut tally)
+    while one(ctx, faults, operation, pace, nth, &mut tally)
         .with_context(|| format!("allocation {nth} of about {} fails", tally.allocations))?
     {
         nth += pace.step;
@@ -92,13 +95,15 @@ fn one(
     ctx: &mut Ctx,
     faults: &Faults,
     operation: &mut dyn Operation,
-    shortage: Shortage,
+    pace: Pace,
     nth: u32,
     tally: &mut Tally,
 ) -> Result<bool> {
     operation.prepare()?;
     ctx.log()?;
-    let outcome = faults.during(operation.reach(), nth, shortage, || operation.attempt())?;
+    let outcome = faults.during(operation.reach(), nth, pace.shortage, || {
+        operation.attempt()
+    })?;
     let injected = outcome.injected > 0;
     tally.injected += outcome.injected;
     match outcome.value {
@@ -115,7 +120,9 @@ fn one(
             operation
                 .refused(ctx, &error)
                 .with_context(|| format!("it was refused: {error}"))?;
-            succeed(ctx, faults, operation).context("the same again, with nothing failing")?;
+            if tally.refused % pace.again == 0 {
+                succeed(ctx, faults, operation).context("the same again, with nothing failing")?;
+            }
         }
     }
     Ok(injected)
