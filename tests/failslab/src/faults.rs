@@ -17,6 +17,8 @@ use anyhow::Context;
 use anyhow::Result;
 use object::Object;
 use object::ObjectSection;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -44,6 +46,9 @@ const MANY: u32 = 1 << 30;
 pub enum Reach {
     /// The module's, which is loaded.
     Module,
+    /// That of a function of the kernel's own, of this name: one that calls the module, where the
+    /// module's last step is a jump that leaves no frame of its own.
+    Kernel(&'static str),
     /// Any module's: where the one that is about to be loaded will be is not known. Only its start
     /// runs on the stack of `init_module()`, if the file has been read before.
     AnyModule,
@@ -71,6 +76,8 @@ pub struct Outcome<T> {
 pub struct Faults {
     /// The module as it is loaded, to know how long its sections are.
     image: Vec<u8>,
+    /// Where functions of the kernel's own are, as far as they were asked for: looking takes long.
+    known: RefCell<BTreeMap<&'static str, Range<u64>>>,
 }
 
 impl Faults {
@@ -104,6 +111,7 @@ impl Faults {
         set(FAILSLAB, "reject-end", &format!("{:#x}", own.end))?;
         Ok(Self {
             image: fs::read(image).with_context(|| format!("reading {}", image.display()))?,
+            known: RefCell::default(),
         })
     }
 
@@ -177,8 +185,18 @@ impl Faults {
     fn range(&self, reach: Reach) -> Result<Range<u64>> {
         match reach {
             Reach::Module => self.module(),
+            Reach::Kernel(name) => self.known(name),
             Reach::AnyModule => any_module(),
         }
+    }
+
+    fn known(&self, name: &'static str) -> Result<Range<u64>> {
+        if let Some(range) = self.known.borrow().get(name) {
+            return Ok(range.clone());
+        }
+        let range = function(name)?.with_context(|| format!("there is no {name}()"))?;
+        self.known.borrow_mut().insert(name, range.clone());
+        Ok(range)
     }
 
     /// Where the module's code is now: from its first section of code to the end of its last one, as

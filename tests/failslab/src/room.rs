@@ -14,7 +14,6 @@ use harness::cluster::VIP_ADDRESS;
 use harness::hooks;
 use harness::hooks::ARP_OUT;
 use harness::hooks::IPV4_PREROUTING;
-use harness::host::named;
 use harness::module;
 use harness::neighbour::Neighbour;
 use harness::netns::vip_path;
@@ -49,16 +48,25 @@ pub struct Room {
 
 impl Room {
     pub fn new(ctx: &mut Ctx) -> Result<Self> {
+        // Rooms are many, and a program takes long to start on a debug kernel.
+        for name in ["ipt_CLUSTERIP", "ip_tables", "nfnetlink_hook"] {
+            if !module::is_loaded(name) {
+                module::load(name)?;
+            }
+        }
         // The one before may not be gone yet.
         let number = ROOMS.fetch_add(1, Relaxed);
-        let host = named(ctx, &format!("room{number}"))?;
-        host.ip(&format!("addr add {VIP}/24 dev eth0\n"))?;
+        let host = ctx.netns(&format!("room{number}"))?;
+        host.ip(&format!(
+            "link set lo up\nlink add eth0 type veth peer name eth1\n\
+             link set eth0 up\nlink set eth1 up\naddr add {VIP}/24 dev eth0\n"
+        ))?;
+        ctx.log()?;
         let socket = host.enter(blob::socket)??;
         // A table is made when it is first asked for; that is not the module's business.
         for table in ["filter", "raw"] {
             blob::replace(&socket, table, &[]).with_context(|| format!("the table {table}"))?;
         }
-        module::load("nfnetlink_hook")?;
         let neighbour = Neighbour::new(&host, "eth1")?;
         let own = neighbour.asks(VIP_ADDRESS)?;
         Ok(Self {

@@ -4,6 +4,7 @@
 
 use super::rules::rule;
 use crate::faults::Faults;
+use crate::faults::Reach;
 use crate::room::Room;
 use crate::sweep::Operation;
 use anyhow::ensure;
@@ -64,6 +65,11 @@ pub fn open(ctx: &mut Ctx, _: &Faults) -> Result<Box<dyn Operation>> {
 }
 
 impl Operation for Open {
+    /// The module's own part is to hand the file on to `single_open()`.
+    fn reach(&self) -> Reach {
+        Reach::Kernel("proc_reg_open")
+    }
+
     fn attempt(&mut self) -> io::Result<()> {
         self.file = Some(self.vip.open()?);
         Ok(())
