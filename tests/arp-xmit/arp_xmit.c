@@ -24,6 +24,9 @@
 /* How much is there behind the linear bytes, at least: more than a whole ARP message. */
 #define TAIL 64
 
+/* A flag: the packet is a clone's twin. */
+#define SHARED 1
+
 struct description {
 	char device[IFNAMSIZ];
 	u8 destination[ETH_ALEN];
@@ -31,7 +34,7 @@ struct description {
 	u16 paged;
 	/* What the bytes behind the linear ones are. */
 	u8 fill;
-	u8 unused;
+	u8 flags;
 	u8 content[];
 };
 
@@ -53,7 +56,7 @@ static int add_page(struct sk_buff *skb, const u8 *content, unsigned int len)
 
 static int send(struct net_device *dev, const struct description *d)
 {
-	struct sk_buff *skb;
+	struct sk_buff *skb, *twin = NULL;
 	int hlen = LL_RESERVED_SPACE(dev);
 	int err;
 
@@ -73,9 +76,19 @@ static int send(struct net_device *dev, const struct description *d)
 	err = dev_hard_header(skb, dev, ETH_P_ARP, d->destination, dev->dev_addr, skb->len);
 	if (err < 0)
 		goto free;
+	if (d->flags & SHARED) {
+		err = -ENOMEM;
+		twin = skb_clone(skb, GFP_KERNEL);
+		if (!twin)
+			goto free;
+	}
 
 	arp_xmit(skb);
-	return 0;
+	err = 0;
+	if (twin && memcmp(skb_network_header(twin), d->content, d->linear))
+		err = -EIO;
+	kfree_skb(twin);
+	return err;
 
 free:
 	kfree_skb(skb);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory that the kernel cannot read before it is let: whoever reads it stops in a page fault
-//! (`userfaultfd`, by `linux/userfaultfd.h`).
+//! Memory that the kernel cannot read at once: whoever reads it stops in a page fault, until it is let
+//! (`userfaultfd`, by `linux/userfaultfd.h`), or until the kernel has made room for a page table.
 
 use std::fs::File;
 use std::io;
@@ -103,5 +103,68 @@ impl Drop for Page {
     fn drop(&mut self) {
         // SAFETY: The mapping is ours, whole, and not used any more.
         unsafe { libc::munmap(self.page.cast(), PAGE) };
+    }
+}
+
+/// Memory whose content is there, but which nobody has looked at yet: there is no page table for it.
+pub struct Untouched {
+    length: usize,
+    /// A whole page table's worth of addresses, of which nothing else uses any.
+    reserved: *mut u8,
+    text: *mut u8,
+}
+
+/// What one page table is for.
+const TABLE: usize = 2 << 20;
+
+impl Untouched {
+    /// Memory that begins with a text, of a page at most.
+    pub fn new(text: &[u8]) -> io::Result<Self> {
+        assert!(text.len() <= PAGE);
+        // A file's memory is there without having been mapped.
+        // SAFETY: The name ends with a NUL; a descriptor that is not negative is new and ours.
+        let file = unsafe {
+            let fd = libc::memfd_create(c"untouched".as_ptr(), libc::MFD_CLOEXEC);
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            File::from(OwnedFd::from_raw_fd(fd))
+        };
+        file.set_len(PAGE as u64)?;
+        std::os::unix::fs::FileExt::write_all_at(&file, text, 0)?;
+        // SAFETY: A new mapping where the kernel finds room, and the file's page over a part of it.
+        unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+            let reserved = libc::mmap(ptr::null_mut(), 2 * TABLE, libc::PROT_NONE, flags, -1, 0);
+            if reserved == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            let aligned = reserved.byte_add(reserved.align_offset(TABLE));
+            let new = Self {
+                length: text.len(),
+                reserved: reserved.cast(),
+                text: aligned.cast(),
+            };
+            let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+            let mapped = libc::mmap(aligned, PAGE, libc::PROT_READ, flags, file.as_raw_fd(), 0);
+            if mapped == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(new)
+        }
+    }
+
+    /// Writes the text to a file. After that, the memory is like any other.
+    pub fn write_to(&self, file: &File) -> io::Result<usize> {
+        // SAFETY: The length is within the mapping, and the kernel alone reads it.
+        let written = unsafe { libc::write(file.as_raw_fd(), self.text.cast(), self.length) };
+        usize::try_from(written).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+impl Drop for Untouched {
+    fn drop(&mut self) {
+        // SAFETY: The mapping is ours, whole, and not used any more.
+        unsafe { libc::munmap(self.reserved.cast(), 2 * TABLE) };
     }
 }
