@@ -18,6 +18,7 @@
 //!   off it.
 //! - [`blob`] builds whole tables by hand and hands them to the kernel, for what `iptables` cannot say;
 //!   [`compat`] does so as a 32-bit program would.
+//! - [`links`] makes, changes and removes devices without a program's help.
 //! - [`allocations`] knows what memory the module holds; [`fault::Page`] stops the kernel's reader;
 //!   [`module`] loads and unloads.
 //! - [`kmemleak`] asks a debug kernel for lost memory, [`quarantine`] gives back what KASAN keeps; [`pace`] says how much a run does and how long it
@@ -40,6 +41,7 @@ pub mod hooks;
 pub mod host;
 pub mod kmemleak;
 pub mod kmsg;
+pub mod links;
 pub mod module;
 pub mod neighbour;
 pub mod netns;

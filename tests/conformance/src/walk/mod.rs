@@ -11,7 +11,6 @@ mod generate;
 mod generate_bad;
 mod generate_other;
 mod hunt;
-mod links;
 mod machine;
 mod rule;
 mod snapshot;

@@ -2,7 +2,6 @@
 
 //! One namespace of the walk: its rules, and what changes them.
 
-use super::links::Links;
 use super::rule::Rule;
 use super::step::SPACES;
 use super::table::Chain;
@@ -16,6 +15,7 @@ use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Result;
 use harness::blob;
+use harness::links::Links;
 use harness::netns::DIRECTORY;
 use harness::Netns;
 use std::collections::BTreeMap;
