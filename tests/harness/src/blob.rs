@@ -262,18 +262,26 @@ fn named(table: &str) -> Vec<u8> {
 /// The targets CLUSTERIP among a table's entries, in their order: 32 bytes of the target's own, then
 /// the payload.
 pub fn targets(entries: &[u8]) -> Vec<&[u8]> {
-    let mut targets = Vec::new();
+    clusterip(entries).map(|(_, target)| target).collect()
+}
+
+/// The destinations of the rules with the target CLUSTERIP, in their order.
+pub fn destinations(entries: &[u8]) -> Vec<Ipv4Addr> {
+    clusterip(entries)
+        .map(|(entry, _)| Ipv4Addr::new(entry[4], entry[5], entry[6], entry[7]))
+        .collect()
+}
+
+/// The entries with that target, each with it.
+fn clusterip(entries: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = entries;
-    while let (Some(first), Some(next)) = (offset(rest, 88), offset(rest, 90)) {
-        let Some(target) = rest.get(first..next) else {
-            break;
-        };
-        if target.get(2..12) == Some(b"CLUSTERIP\0") {
-            targets.push(target);
-        }
+    let all = std::iter::from_fn(move || {
+        let (first, next) = (offset(rest, 88)?, offset(rest, 90)?);
+        let found = (rest, rest.get(first..next)?);
         rest = &rest[next..];
-    }
-    targets
+        Some(found)
+    });
+    all.filter(|(_, target)| target.get(2..12) == Some(b"CLUSTERIP\0"))
 }
 
 /// One of an entry's two offsets.

@@ -25,8 +25,13 @@ impl Neighbour {
         Tap::new(namespace, device, ETH_ARP).map(Self)
     }
 
-    /// Asks who has an address; the MAC that the answer names.
-    pub fn asks(&self, address: Ipv4Addr) -> Result<Mac> {
+    /// What it speaks and hears by.
+    pub fn tap(&self) -> &Tap {
+        &self.0
+    }
+
+    /// The frame that asks who has an address.
+    pub fn request(address: Ipv4Addr) -> Vec<u8> {
         let question = Arp {
             operation: 1,
             sender_mac: CLIENT_MAC,
@@ -34,12 +39,14 @@ impl Neighbour {
             target_mac: [0; 6],
             target: address,
         };
-        self.0.send(&packet::frame(
-            BROADCAST,
-            CLIENT_MAC,
-            ETH_ARP,
-            &question.bytes(),
-        ))?;
+        packet::frame(BROADCAST, CLIENT_MAC, ETH_ARP, &question.bytes())
+    }
+
+    /// Asks who has an address; the MAC that the answer names.
+    pub fn asks(&self, address: Ipv4Addr) -> Result<Mac> {
+        // What came before is no answer to this question.
+        while self.0.receive()?.is_some() {}
+        self.0.send(&Self::request(address))?;
         let answer = |frame: &[u8]| {
             Arp::parse(frame.get(14..)?).filter(|arp| {
                 arp.operation == REPLY && arp.sender == address && arp.target == ADDRESS
