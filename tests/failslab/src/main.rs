@@ -111,7 +111,9 @@ fn run(arguments: &Arguments) -> Result<(u32, u32)> {
         runner.one(END, operations::end);
     }
     // In the short form, of all of them; else of the last.
-    runner.leaks("all");
+    if !arguments.until_failure || runner.failed == 0 {
+        runner.leaks("all");
+    }
     println!("total injected {}", runner.injected);
     Ok((runner.passed, runner.failed))
 }

@@ -12,6 +12,7 @@ use anyhow::Result;
 use harness::blob;
 use harness::clean::namespaces_beyond;
 use harness::clean::uses;
+use harness::eventually;
 use harness::host::named;
 use harness::module;
 use harness::Ctx;
@@ -104,13 +105,15 @@ pub fn end(ctx: &mut Ctx, faults: &Faults) -> Result<Tally> {
         blob::replace(&socket, "filter", &rules)?;
         drop(socket);
         ctx.log()?;
-        let (left, injected) = faults.of_anyone(times, || {
+        // No other namespace may be made meanwhile: that would be refused.
+        let (ended, injected) = faults.of_anyone(times, || {
             drop(host);
-            namespaces_beyond(0)
+            eventually("the end of the rules", || Ok(uses()? == Some(0)))
         })?;
         let failing = || format!("the first {injected} allocations fail");
-        ensure!(left? == 0, "{}: the namespace does not end", failing());
-        ensure!(uses()? == Some(0), "{}: {:?} uses", failing(), uses()?);
+        ended.with_context(failing)?;
+        let left = namespaces_beyond(0)?;
+        ensure!(left == 0, "{}: the namespace does not end", failing());
         ctx.expect_silence().with_context(failing)?;
         tally.allocations = injected;
         tally.injected += injected;
