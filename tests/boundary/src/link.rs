@@ -54,7 +54,9 @@ const KINDS: [&str; 12] = [
 ];
 
 /// What rtnetlink may say: anything but that it could not read what it was given.
-const REFUSED: [i32; 19] = [
+const REFUSED: [i32; 20] = [
+    // An address for a device that has no IPv4, for its MTU is below 68.
+    libc::ENOBUFS,
     libc::EINVAL,
     libc::EEXIST,
     libc::ENODEV,
@@ -109,6 +111,15 @@ impl Links {
             REQUEST,
             &[header(0, false, false), text(NAME, name)].concat(),
         )
+    }
+
+    /// The one device that cannot be deleted may have the names of others as its alternative ones.
+    pub fn take_names_from_loopback(&self) {
+        for name in ["eth0", "eth1", "peer1"] {
+            let list = attribute(PROPERTIES | NESTED, &text(ALTNAME, name));
+            // As a rule it has not.
+            let _ = self.change(1, DELLINKPROP, &list);
+        }
     }
 
     pub fn up(&self, name: &str) -> io::Result<()> {

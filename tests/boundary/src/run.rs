@@ -80,7 +80,7 @@ pub fn run(settings: &Settings) -> Result<bool> {
         clean::namespaces_beyond(0)? == 0,
         "there are other namespaces"
     );
-    let before = memory.count()?;
+    let before = memory.held()?;
     if kmemleak::available() {
         kmemleak::forget()?;
     }
@@ -112,7 +112,7 @@ pub fn run(settings: &Settings) -> Result<bool> {
         }
         sum.left.extend(left(&mut kmsg).context("after a round")?);
         if number % LOOK_AFTER == 0 {
-            sum.left.extend(grown(&memory, before)?);
+            sum.left.extend(grown(&memory, &before)?);
         }
         if said.elapsed().as_secs() >= 30 {
             said = Instant::now();
@@ -122,7 +122,7 @@ pub fn run(settings: &Settings) -> Result<bool> {
             break;
         }
     }
-    sum.left.extend(grown(&memory, before)?);
+    sum.left.extend(grown(&memory, &before)?);
     if kmemleak::available() {
         sum.left.extend(kmemleak::scan()?);
     }
@@ -255,17 +255,31 @@ fn left(kmsg: &mut Kmsg) -> Result<Vec<String>> {
     Ok(left)
 }
 
-/// What the module holds beyond what it held at first.
-fn grown(memory: &Allocations, before: u64) -> Result<Vec<String>> {
-    let mut now = 0;
+/// What the module holds beyond what it held at first: the stacks of what is new, or is more.
+fn grown(memory: &Allocations, before: &[(u64, String)]) -> Result<Vec<String>> {
+    let sum = |held: &[(u64, String)]| held.iter().map(|(count, _)| count).sum::<u64>();
+    let mut now = Vec::new();
     let settled = eventually("the module's memory", || {
-        now = memory.count()?;
-        Ok(now <= before)
+        now = memory.held()?;
+        Ok(sum(&now) <= sum(before))
     });
-    Ok(match settled {
-        Ok(()) => Vec::new(),
-        Err(_) => vec![format!("the module holds {now} objects, {before} at first")],
-    })
+    if settled.is_ok() {
+        return Ok(Vec::new());
+    }
+    let mut grown = vec![format!(
+        "the module holds {} objects, {} at first",
+        sum(&now),
+        sum(before)
+    )];
+    // A stack's first line tells ages as well: it is not compared.
+    let stack = |trace: &str| trace.lines().skip(1).collect::<Vec<_>>().join("\n");
+    for (count, trace) in &now {
+        let was = before.iter().filter(|(_, old)| stack(old) == stack(trace));
+        if *count > was.map(|(count, _)| count).sum() {
+            grown.push(trace.clone());
+        }
+    }
+    Ok(grown)
 }
 
 fn progress(sum: &Sum, corpus: &Corpus, start: Instant) {
