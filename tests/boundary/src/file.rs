@@ -143,8 +143,8 @@ pub fn call(world: &mut World, input: &mut Input) -> Result<()> {
 /// A line, or nearly one.
 fn line(input: &mut Input) -> Vec<u8> {
     let number = match input.below(4) {
-        0 => input.odd_number(),
-        _ => 1 + input.below(9) as u32,
+        3 => input.odd_number(),
+        _ => 1 + input.below(4) as u32,
     };
     let mut line = format!("{}{number}", input.pick(&["+", "-", "++", "-+", ""])).into_bytes();
     line.extend(
@@ -183,7 +183,13 @@ fn address(world: &mut World, bytes: &[u8], input: &mut Input) -> Arg {
 fn write(world: &mut World, number: usize, input: &mut Input) -> Result<()> {
     let line = line(input);
     let at = address(world, &line, input);
-    let fd = world.files[number].as_raw_fd();
+    // As an agent does: opened for this one line.
+    let path = vip_path(&table::vip(input).to_string());
+    let fresh = match input.below(2) {
+        0 => File::options().write(true).open(path).ok(),
+        _ => None,
+    };
+    let fd = fresh.as_ref().unwrap_or(&world.files[number]).as_raw_fd();
     let mut args = vec![at, Arg::Number(line.len() as u64)];
     let call = if input.one_in(8) {
         args.push(offset(input));

@@ -113,6 +113,15 @@ impl Links {
         )
     }
 
+    /// The one device that cannot be deleted may have the names of others as its alternative ones.
+    pub fn take_names_from_loopback(&self) {
+        for name in ["eth0", "eth1", "peer1"] {
+            let list = attribute(PROPERTIES | NESTED, &text(ALTNAME, name));
+            // As a rule it has not.
+            let _ = self.change(1, DELLINKPROP, &list);
+        }
+    }
+
     pub fn up(&self, name: &str) -> io::Result<()> {
         self.ask(
             NEWLINK,

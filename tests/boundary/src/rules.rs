@@ -31,7 +31,9 @@ const ARP_BASE: u64 = 96;
 const MANY: usize = 60;
 
 /// What the kernel may say to a table.
-const REFUSED: [i32; 8] = [
+const REFUSED: [i32; 9] = [
+    // Another target, which is there in other revisions only.
+    libc::EPROTOTYPE,
     libc::EINVAL,
     libc::ENOENT,
     libc::ELOOP,

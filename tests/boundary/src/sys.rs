@@ -235,18 +235,18 @@ pub fn tap(name: &str) -> io::Result<File> {
     Ok(tap)
 }
 
-/// The number of a device of a socket's namespace; cheaper than what makes a socket for each question.
-pub fn device_number(socket: &OwnedFd, name: &str) -> io::Result<i32> {
+const SIOCGIFNAME: u64 = 0x8910;
+
+/// The own name of a device of a socket's namespace, whatever alternative ones it has.
+pub fn device_name(socket: &OwnedFd, number: i32) -> io::Result<String> {
     let mut request = [0_u8; 40];
-    request[..name.len()].copy_from_slice(name.as_bytes());
+    request[16..20].copy_from_slice(&number.to_ne_bytes());
     // SAFETY: `struct ifreq`, 40 bytes, lives through the call.
-    let result =
-        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFINDEX, request.as_mut_ptr()) };
-    if result != 0 {
+    if unsafe { libc::ioctl(socket.as_raw_fd(), SIOCGIFNAME, request.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    let [a, b, c, d] = [request[16], request[17], request[18], request[19]];
-    Ok(i32::from_ne_bytes([a, b, c, d]))
+    let name = request[..16].split(|byte| *byte == 0).next().unwrap_or(&[]);
+    Ok(String::from_utf8_lossy(name).into_owned())
 }
 
 /// Lets a process that changed its user open its own files in `/proc`.
