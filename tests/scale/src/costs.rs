@@ -30,13 +30,13 @@ pub struct Costs {
     #[arg(long, default_value_t = 7805.0)]
     pub accepted: f64,
     /// Our target's own: not mine in raw PREROUTING (over raw-drop)
-    #[arg(long, default_value_t = 79.0)]
+    #[arg(long, default_value_t = 80.0)]
     pub raw_not_mine: f64,
     /// Our target's own: not mine in INPUT (over input-drop)
-    #[arg(long, default_value_t = 13.0)]
+    #[arg(long, default_value_t = 16.0)]
     pub input_not_mine: f64,
     /// Our target's own: mine; taken to be the same in raw PREROUTING as in INPUT
-    #[arg(long, default_value_t = 83.0)]
+    #[arg(long, default_value_t = 84.0)]
     pub mine: f64,
     /// The C original's own: not mine in INPUT (over input-drop)
     #[arg(long, default_value_t = 22.0)]
