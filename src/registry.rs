@@ -141,16 +141,16 @@ impl Namespace {
         Ok(())
     }
 
-    /// Takes back all that a VIP was given, or as much as it was. ARP forgets it first: the file waits for
-    /// those who read or write it, however long that takes.
+    /// Takes back all that a VIP was given, or as much as it was. The file goes first: whoever is writing to it
+    /// ends what was begun.
     fn undo(&self, net: &Net, state: &mut State, vip: &Vip) {
-        self.vips.forget(net, vip.address);
-        if self.vips.is_empty() {
-            state.end_hook(net);
-        }
         if let Some(dir) = &mut state.dir {
             // There is none when it could not be made.
             let _ = dir.remove_file(&procfs::name(vip.address));
+        }
+        self.vips.forget(net, vip.address);
+        if self.vips.is_empty() {
+            state.end_hook(net);
         }
     }
 }
