@@ -73,6 +73,8 @@ fn bench(ctx: &mut Ctx) -> Result<Bench> {
         Tap::new(&wire, "w0", ETH_ARP)?,
         Tap::new(&wire, "w1", ETH_ARP)?,
     );
+    eth0.expect_carrier()?;
+    eth1.expect_carrier()?;
     Ok(Bench {
         node,
         wire,

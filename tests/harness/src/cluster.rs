@@ -175,6 +175,7 @@ impl Node {
                 .collect()
         })?;
         let tap = Tap::new(wire, &format!("w{number}"), 0)?;
+        tap.expect_carrier()?;
         Ok(Self {
             ns,
             mac: [2, 0, 0, 0, 0, number],

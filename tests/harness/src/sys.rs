@@ -61,6 +61,33 @@ pub fn bind_packet(fd: &OwnedFd, device: i32, protocol: u16) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the device that a packet socket is tied to has come up, with its carrier; what waits
+/// for it to be told of that is over when this says so.
+pub fn carries(fd: &OwnedFd) -> io::Result<bool> {
+    // SAFETY: Zeros are a valid address and a valid request; each call gets the one that it is for,
+    // and the length is that of the address.
+    unsafe {
+        let mut address: libc::sockaddr_ll = zeroed();
+        let mut length = size_of::<libc::sockaddr_ll>() as u32;
+        check(libc::getsockname(
+            fd.as_raw_fd(),
+            ptr::from_mut(&mut address).cast(),
+            &mut length,
+        ))?;
+        let mut request: libc::ifreq = zeroed();
+        request.ifr_ifru.ifru_ifindex = address.sll_ifindex;
+        check(libc::ioctl(fd.as_raw_fd(), libc::SIOCGIFNAME, &mut request))?;
+        check(libc::ioctl(fd.as_raw_fd(), libc::SIOCGIFFLAGS, &mut request))?;
+        if i32::from(request.ifr_ifru.ifru_flags) & libc::IFF_RUNNING == 0 {
+            return Ok(false);
+        }
+        // The flag is there a moment before the queues are. To set what is set changes nothing, but
+        // waits for the lock that is held for both.
+        check(libc::ioctl(fd.as_raw_fd(), libc::SIOCSIFFLAGS, &mut request))?;
+    }
+    Ok(true)
+}
+
 pub fn set_option(fd: &OwnedFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
     // SAFETY: The pointer and length are those of a slice that lives through the call.
     unsafe {

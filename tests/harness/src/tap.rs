@@ -2,6 +2,7 @@
 
 //! Frames put on a device and taken off it.
 
+use super::eventually;
 use super::pace;
 use super::sys;
 use super::Netns;
@@ -29,6 +30,14 @@ impl Tap {
                 std::io::Result::Ok(Self(socket))
             })?
             .with_context(|| format!("a packet socket on {device} in {}", namespace.name()))
+    }
+
+    /// Waits until the device takes frames: one that has just come up drops what is sent until the
+    /// kernel has looked at its carrier, in its own time.
+    pub fn expect_carrier(&self) -> Result<()> {
+        eventually("a device that has come up", || {
+            sys::carries(&self.0).context("a device's flags")
+        })
     }
 
     /// Makes room for so many bytes of frames that are not yet taken off; each counts for more than

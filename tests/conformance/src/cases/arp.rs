@@ -89,6 +89,7 @@ fn words(frame: &[u8]) -> String {
 
 /// Puts a frame on the wire, and says what is said to it.
 fn say(case: &mut Case, key: &str, tap: &Tap, to: Mac, arp: &Arp) -> Result<()> {
+    tap.expect_carrier()?;
     while tap.receive()?.is_some() {}
     let frame = |to, arp: &Arp| packet::frame(to, CLIENT_MAC, ETH_ARP, &arp.bytes());
     sys::stay_on_processor(Some(0))?;

@@ -149,6 +149,7 @@ impl Bench {
         let sockets: Result<Vec<OwnedFd>> =
             host.enter(|| PROTOCOLS.iter().map(|number| raw_socket(*number)).collect())?;
         let tap = Tap::new(&wire, "w0", 0)?;
+        tap.expect_carrier()?;
         case.ctx.log()?;
         Ok(Self {
             host,

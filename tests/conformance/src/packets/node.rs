@@ -74,9 +74,11 @@ impl Node {
         machine.enter(|| settings(config))??;
         let log = machine.enter(Log::new)??;
         let out = machine.enter(raw_socket)??;
+        let tap = Tap::new(&wire, "w1", 0)?;
+        tap.expect_carrier()?;
         Ok(Self {
             log,
-            tap: Tap::new(&wire, "w1", 0)?,
+            tap,
             ring: Tap::new(&wire, "w1", 0)?.into_ring()?,
             out,
             fence: 0,
