@@ -41,7 +41,7 @@ pub fn tests() -> Vec<Test> {
 const SEED: u32 = 0xabcd_ef01;
 
 /// §3.4: which bytes of which protocol are hashed, with 16 nodes.
-fn input_protocol_vectors(ctx: &mut Ctx) -> Result<()> {
+pub fn input_protocol_vectors(ctx: &mut Ctx) -> Result<()> {
     let source = Ipv4Addr::new(10, 0, 0, 7);
     let other = Ipv4Addr::new(10, 0, 0, 8);
     let ports = [0x9c, 0x40, 0x1f, 0x90];
@@ -245,7 +245,7 @@ fn input_set_changes_hold_for_the_next_packet(ctx: &mut Ctx) -> Result<()> {
     Ok(())
 }
 
-fn input_no_line_per_packet_d13(ctx: &mut Ctx) -> Result<()> {
+pub fn input_no_line_per_packet_d13(ctx: &mut Ctx) -> Result<()> {
     let cluster = Cluster::new(ctx, 1)?;
     let node = &cluster.nodes[0];
     let source = Ipv4Addr::new(11, 1, 1, 1);

@@ -16,6 +16,7 @@ mod devices;
 mod exactly_once;
 mod exposure;
 mod forms;
+mod history;
 mod input;
 mod lifetime;
 mod module;
@@ -65,6 +66,7 @@ fn all() -> Vec<Group> {
         unload,
         security,
         exposure,
+        history,
     ]
 }
 

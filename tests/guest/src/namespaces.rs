@@ -55,7 +55,7 @@ fn namespaces_same_vip_with_two_macs(ctx: &mut Ctx) -> Result<()> {
     two.expect_memberships("eth0", other, 1)
 }
 
-fn namespaces_end_with_rules_loaded_before_the_tables(ctx: &mut Ctx) -> Result<()> {
+pub fn namespaces_end_with_rules_loaded_before_the_tables(ctx: &mut Ctx) -> Result<()> {
     reload(&[
         "ipt_CLUSTERIP",
         "iptable_filter",
@@ -66,7 +66,7 @@ fn namespaces_end_with_rules_loaded_before_the_tables(ctx: &mut Ctx) -> Result<(
     end_with_rules(ctx)
 }
 
-fn namespaces_end_with_rules_loaded_after_the_tables(ctx: &mut Ctx) -> Result<()> {
+pub fn namespaces_end_with_rules_loaded_after_the_tables(ctx: &mut Ctx) -> Result<()> {
     reload(&[
         "iptable_filter",
         "iptable_mangle",

@@ -6,6 +6,7 @@
 use anyhow::ensure;
 use anyhow::Result;
 use harness::cluster::takers;
+use harness::cluster::Node;
 use harness::cluster::MODES;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
@@ -347,8 +348,11 @@ fn raw_fragments_without_defragmentation_go_to_one_node(ctx: &mut Ctx) -> Result
 
 /// D15: a template is shared by all packets that match its rule.
 fn raw_template_is_not_written_d15(ctx: &mut Ctx) -> Result<()> {
-    let cluster = Cluster::new(ctx, 1)?;
-    let node = &cluster.nodes[0];
+    template_is_not_written(&Cluster::new(ctx, 1)?.nodes[0])
+}
+
+/// A node's rules are left in place.
+pub fn template_is_not_written(node: &Node) -> Result<()> {
     node.ns.restore(&format!(
         "*filter\n:OUTPUT DROP\n-A INPUT -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n\
          *raw\n-A PREROUTING -d {VIP} -j CT --zone 1\n-A PREROUTING -d {VIP} -i eth0 {NEW}\n\

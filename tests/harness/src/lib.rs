@@ -18,6 +18,8 @@
 //!   off it.
 //! - [`blob`] builds whole tables by hand and hands them to the kernel, for what `iptables` cannot say;
 //!   [`compat`] does so as a 32-bit program would.
+//! - [`flushed`] has a namespace whose rules go before it, for a module that can't bear another order.
+//! - [`hands`] makes threads meet in the kernel.
 //! - [`links`] makes, changes and removes devices without a program's help.
 //! - [`allocations`] knows what memory the module holds; [`fault`] stops or starves the kernel's reader;
 //!   [`module`] loads and unloads.
@@ -36,6 +38,8 @@ pub mod compat;
 pub mod count;
 pub mod fault;
 pub mod flow;
+pub mod flushed;
+pub mod hands;
 pub mod holder;
 pub mod hooks;
 pub mod host;

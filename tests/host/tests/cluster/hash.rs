@@ -63,6 +63,12 @@ fn published_vectors() {
     assert_eq!(rows, 19, "rows in the file");
 }
 
+/// D14, by the name that docs/history.md has for it.
+#[test]
+fn bug_d14_ports_by_the_byte_order_of_the_machine() {
+    published_vectors();
+}
+
 #[test]
 fn modes_of_the_payload() {
     let modes = [

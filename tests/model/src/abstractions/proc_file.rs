@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A directory of procfs, and those who are in its files: who removes one waits for them.
+
+use super::net::Net;
+use kernel::prelude::*;
+use kernel::seq_file::SeqFile;
+use kernel::uaccess::UserSliceReader;
+use loom::sync::Condvar;
+use loom::sync::Mutex;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+pub(crate) trait Files: 'static {
+    fn show(net: &Net, key: u32, out: &SeqFile) -> Result;
+    fn write(net: &Net, key: u32, line: UserSliceReader) -> Result;
+}
+
+/// The name of a file.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct FileName(Vec<u8>);
+
+impl FileName {
+    pub(crate) fn push(&mut self, byte: u8) {
+        self.0.push(byte);
+    }
+}
+
+/// The files of a namespace.
+pub(crate) struct Table {
+    state: Mutex<State>,
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// By name: which file of all that there were, and its key.
+    files: BTreeMap<FileName, (usize, u32)>,
+    /// How many are in a call, for each file that there was.
+    inside: Vec<usize>,
+}
+
+impl Table {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            left: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn has(&self, name: &FileName) -> bool {
+        self.state.lock().expect("a lock").files.contains_key(name)
+    }
+
+    /// Does something inside a file, if there is one of the name.
+    pub(crate) fn enter<T>(&self, name: &FileName, action: impl FnOnce(u32) -> T) -> Option<T> {
+        let (file, key) = {
+            let mut state = self.state.lock().expect("a lock");
+            let (file, key) = *state.files.get(name)?;
+            state.inside[file] += 1;
+            (file, key)
+        };
+        let result = action(key);
+        self.state.lock().expect("a lock").inside[file] -= 1;
+        self.left.notify_all();
+        Some(result)
+    }
+
+    fn create(&self, name: &FileName, key: u32) {
+        let mut state = self.state.lock().expect("a lock");
+        let file = state.inside.len();
+        let before = state.files.insert(name.clone(), (file, key));
+        assert!(before.is_none(), "{name:?} is already registered");
+        state.inside.push(0);
+    }
+
+    fn remove(&self, name: &FileName) -> Result {
+        let mut state = self.state.lock().expect("a lock");
+        let (file, _) = state.files.remove(name).ok_or(ENOENT)?;
+        while state.inside[file] > 0 {
+            state = self.left.wait(state).expect("a lock");
+        }
+        Ok(())
+    }
+}
+
+/// Its files go with it.
+pub(crate) struct Dir<T> {
+    net: *const Net,
+    _type: PhantomData<fn() -> T>,
+}
+
+// SAFETY: loom runs all threads of a model on one.
+unsafe impl<T> Send for Dir<T> {}
+// SAFETY: As above.
+unsafe impl<T> Sync for Dir<T> {}
+
+impl<T: Files> Dir<T> {
+    pub(crate) fn new(net: &Net, _: &CStr) -> Result<Self> {
+        Ok(Self {
+            net,
+            _type: PhantomData,
+        })
+    }
+
+    pub(crate) fn create(&mut self, net: &Net, name: &FileName, _: u16, key: u32) -> Result {
+        net.files.create(name, key);
+        Ok(())
+    }
+
+    pub(crate) fn remove_file(&mut self, name: &FileName) -> Result {
+        // SAFETY: A directory goes before its namespace.
+        unsafe { &*self.net }.files.remove(name)
+    }
+
+    /// With all files below it.
+    pub(crate) fn remove(self, net: &Net) {
+        let names: Vec<FileName> = {
+            let state = net.files.state.lock().expect("a lock");
+            state.files.keys().cloned().collect()
+        };
+        for name in names {
+            // Nobody else removes one: the directory is its owner's.
+            let _ = net.files.remove(&name);
+        }
+    }
+}
