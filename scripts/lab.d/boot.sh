@@ -4,7 +4,7 @@
 # One boot of the guest: payload in, command run, its output live, its exit code ours.
 
 lab_boot() {
-	local payload=$BUILD/payload${DEBUG:+-debug} memory=$GUEST_MEMORY cpus=2 limit=600 append='' start=$SECONDS image='' icount=''
+	local payload=$BUILD/payload${DEBUG:+-debug} memory=$GUEST_MEMORY cpus=2 limit=600 append='' start=$SECONDS image='' root='' icount=''
 	CONSOLE_KEPT=console.log
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -16,6 +16,7 @@ lab_boot() {
 		--append) append=$2 ;;
 		--console) CONSOLE_KEPT=$2 ;;
 		--image) image=$2 ;;
+		--root) root=$2 ;;
 		--icount)
 			icount=yes
 			shift
@@ -36,6 +37,7 @@ lab_boot() {
 	"$ORACLE_SUITE") oracle_image_have && RELEASE=$ORACLE_RELEASE ;;
 	*) die "boot" "there is no image '$image'" "the only one beside the suite's own is $ORACLE_SUITE" ;;
 	esac
+	[ -z "$root" ] || ha_root_have "$root"
 	boot_files "$payload"
 	{
 		printf 'exec'
