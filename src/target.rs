@@ -7,6 +7,7 @@
 use crate::abstractions::net::pernet::PerNet;
 use crate::abstractions::net::ratelimit;
 use crate::abstractions::net::skb::SkBuff;
+use crate::abstractions::net::skb::Unmoved;
 use crate::abstractions::net::Net;
 use crate::abstractions::netfilter::conntrack::Connection;
 use crate::abstractions::netfilter::conntrack::Info;
@@ -75,7 +76,7 @@ impl Target for ClusterIpTarget {
     }
 
     #[inline(always)]
-    fn packet(vip: &Vip, tracks: bool, header: &Bytes, skb: &mut SkBuff) -> Verdict {
+    fn packet(vip: &Vip, tracks: bool, header: &Bytes, skb: Unmoved<'_>) -> Verdict {
         // What most packets are: nothing to be asked or told but the hash.
         let is_common = if tracks {
             skb.conntrack().is_established()
@@ -93,7 +94,7 @@ impl Target for ClusterIpTarget {
 
 /// The first packet of a connection, which can be told fast, too.
 #[inline(never)]
-fn other_packet(skb: &mut SkBuff, header: &Bytes, vip: &Vip, tracks: bool) -> Verdict {
+fn other_packet(skb: Unmoved<'_>, header: &Bytes, vip: &Vip, tracks: bool) -> Verdict {
     if tracks && skb.conntrack().is_new() {
         if let Some(node) = node_of(vip, header, |offset| skb.read_linear(offset)) {
             mark(skb.conntrack().connection(), node);
@@ -108,7 +109,7 @@ type Bytes = [u8; packet::MIN_LEN];
 
 /// Any packet, wherever its bytes lie and whatever it is to whom.
 #[inline(never)]
-fn uncommon_packet(skb: &mut SkBuff, header: &Bytes, vip: &Vip, tracks: bool) -> Verdict {
+fn uncommon_packet(skb: Unmoved<'_>, header: &Bytes, vip: &Vip, tracks: bool) -> Verdict {
     if tracks {
         tracked_packet(vip, header, skb)
     } else {
@@ -118,7 +119,7 @@ fn uncommon_packet(skb: &mut SkBuff, header: &Bytes, vip: &Vip, tracks: bool) ->
 
 /// A rule in any table but `raw`: conntrack has seen the packet.
 #[inline(always)]
-fn tracked_packet(vip: &Vip, header: &Bytes, skb: &mut SkBuff) -> Verdict {
+fn tracked_packet(vip: &Vip, header: &Bytes, skb: Unmoved<'_>) -> Verdict {
     let Some(connection) = skb.conntrack().connection() else {
         return Verdict::Drop;
     };
@@ -126,7 +127,7 @@ fn tracked_packet(vip: &Vip, header: &Bytes, skb: &mut SkBuff) -> Verdict {
     if Header::new(header).protocol == packet::ICMP && connection.info() == Info::Related {
         return Verdict::Continue;
     }
-    let node = node_of_any(vip, header, skb);
+    let node = node_of_any(vip, header, &skb);
     mark(Some(connection), node);
     decide(vip, skb, node)
 }
@@ -143,7 +144,7 @@ fn mark(connection: Option<Connection<'_>>, node: NodeId) {
 
 /// A rule in the `raw` table: the packet tells all there is to know.
 #[inline(always)]
-fn untracked_packet(vip: &Vip, bytes: &Bytes, skb: &mut SkBuff) -> Verdict {
+fn untracked_packet(vip: &Vip, bytes: &Bytes, skb: Unmoved<'_>) -> Verdict {
     let header = Header::new(bytes);
     if header.protocol == packet::ICMP && !header.fragment {
         if let Some([icmp_type]) = skb.read(header.len) {
@@ -152,7 +153,7 @@ fn untracked_packet(vip: &Vip, bytes: &Bytes, skb: &mut SkBuff) -> Verdict {
             }
         }
     }
-    let node = node_of_any(vip, bytes, skb);
+    let node = node_of_any(vip, bytes, &skb);
     decide(vip, skb, node)
 }
 
@@ -186,7 +187,7 @@ fn node_of(
 }
 
 #[inline(always)]
-fn decide(vip: &Vip, skb: &mut SkBuff, node: NodeId) -> Verdict {
+fn decide(vip: &Vip, mut skb: Unmoved<'_>, node: NodeId) -> Verdict {
     if vip.nodes.get().contains(node) {
         skb.set_for_host();
         Verdict::Continue

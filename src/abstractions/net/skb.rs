@@ -7,6 +7,7 @@
 use crate::abstractions::netfilter::conntrack::Conntrack;
 use crate::bindings;
 use core::mem::MaybeUninit;
+use core::ops::Deref;
 use kernel::error::to_result;
 use kernel::types::Opaque;
 
@@ -91,6 +92,23 @@ impl SkBuff {
         self.read(usize::try_from(offset).ok()?)
     }
 
+    /// What connection tracking knows of the packet.
+    #[inline]
+    pub(crate) fn conntrack(&self) -> Conntrack<'_> {
+        // SAFETY: The packet is valid, and holds a reference on what the word points to.
+        unsafe { Conntrack::from_word((*self.0.get())._nfct) }
+    }
+}
+
+/// A packet of whose bytes something is borrowed: they stay where they are. What [`SkBuff`] lets
+/// its readers do can be done, and nothing that moves them.
+pub(crate) struct Unmoved<'a>(&'a mut SkBuff);
+
+impl<'a> Unmoved<'a> {
+    pub(crate) fn new(skb: &'a mut SkBuff) -> Self {
+        Self(skb)
+    }
+
     /// Makes the packet one for this host, whatever hardware address it came to: TCP takes no
     /// other.
     #[inline]
@@ -102,18 +120,20 @@ impl SkBuff {
         }
         // SAFETY: The packet is ours alone. CAST: 0.
         unsafe {
-            let headers = fields(&raw mut (*self.0.get()).__bindgen_anon_4.headers);
+            let headers = fields(&raw mut (*self.0 .0.get()).__bindgen_anon_4.headers);
             bindings::sk_buff__bindgen_ty_4__bindgen_ty_2::set_pkt_type_raw(
                 headers,
                 bindings::PACKET_HOST as u8,
             );
         }
     }
+}
 
-    /// What connection tracking knows of the packet.
-    #[inline]
-    pub(crate) fn conntrack(&self) -> Conntrack<'_> {
-        // SAFETY: The packet is valid, and holds a reference on what the word points to.
-        unsafe { Conntrack::from_word((*self.0.get())._nfct) }
+impl Deref for Unmoved<'_> {
+    type Target = SkBuff;
+
+    #[inline(always)]
+    fn deref(&self) -> &SkBuff {
+        self.0
     }
 }

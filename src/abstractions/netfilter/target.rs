@@ -8,6 +8,7 @@ use super::conntrack::DefragUse;
 use super::conntrack::TrackingUse;
 use crate::abstractions::net::netdev::Name;
 use crate::abstractions::net::skb::SkBuff;
+use crate::abstractions::net::skb::Unmoved;
 use crate::abstractions::net::Net;
 use crate::abstractions::rcu::RcuArc;
 use crate::bindings;
@@ -61,13 +62,12 @@ pub(crate) trait Target: Send + Sync + 'static {
     fn destroy(net: &Net, subject: RcuArc<Self::Subject>);
 
     /// A packet matched a rule, which keeps connection tracking on if it `tracks`; `header` is the fixed
-    /// part of the packet's IPv4 header. Called in softirq or process context; must not sleep, nor move
-    /// the packet's bytes (no `network_header_mut()`).
+    /// part of the packet's IPv4 header. Called in softirq or process context; must not sleep.
     fn packet(
         subject: &Self::Subject,
         tracks: bool,
         header: &[u8; IPV4_HEADER],
-        skb: &mut SkBuff,
+        skb: Unmoved<'_>,
     ) -> Verdict;
 }
 
@@ -363,11 +363,11 @@ impl<T: Target> Adapter<T> {
         // see it.
         let subject = unsafe { &*kept.subject() };
         // SAFETY: The packet is valid. In the hooks of IPv4 `data` is the network header, whose fixed
-        // part ip_tables read to match the rule. It stays where it is while `T::packet` has it.
+        // part ip_tables read to match the rule. It stays where it is: `T::packet` gets the packet as unmoved.
         let header = unsafe { &*(*skb).data.cast::<[u8; IPV4_HEADER]>() };
         // SAFETY: The packet is the hook's for the call; its data is not part of the struct.
         let skb = unsafe { SkBuff::from_raw(skb) };
         // CAST: The numbers are C's.
-        T::packet(subject, kept.has(TRACKS), header, skb) as c_uint
+        T::packet(subject, kept.has(TRACKS), header, Unmoved::new(skb)) as c_uint
     }
 }

@@ -77,13 +77,21 @@ pub fn carries(fd: &OwnedFd) -> io::Result<bool> {
         let mut request: libc::ifreq = zeroed();
         request.ifr_ifru.ifru_ifindex = address.sll_ifindex;
         check(libc::ioctl(fd.as_raw_fd(), libc::SIOCGIFNAME, &mut request))?;
-        check(libc::ioctl(fd.as_raw_fd(), libc::SIOCGIFFLAGS, &mut request))?;
+        check(libc::ioctl(
+            fd.as_raw_fd(),
+            libc::SIOCGIFFLAGS,
+            &mut request,
+        ))?;
         if i32::from(request.ifr_ifru.ifru_flags) & libc::IFF_RUNNING == 0 {
             return Ok(false);
         }
         // The flag is there a moment before the queues are. To set what is set changes nothing, but
         // waits for the lock that is held for both.
-        check(libc::ioctl(fd.as_raw_fd(), libc::SIOCSIFFLAGS, &mut request))?;
+        check(libc::ioctl(
+            fd.as_raw_fd(),
+            libc::SIOCSIFFLAGS,
+            &mut request,
+        ))?;
     }
     Ok(true)
 }
