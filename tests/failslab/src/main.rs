@@ -30,6 +30,7 @@ use sweep::Pace;
 use sweep::Tally;
 
 const END: &str = "namespace_end";
+const JOINS: &str = "rule_that_joins";
 
 #[derive(Parser)]
 #[command(about = "Every allocation that the module makes fails once")]
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(u32, u32)> {
     let entries = operations::all();
     let mut names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
-    names.push(END);
+    names.extend([END, JOINS]);
     if arguments.list {
         names.iter().for_each(|name| println!("{name}"));
         return Ok((names.len() as u32, 0));
@@ -109,6 +110,7 @@ fn run(arguments: &Arguments) -> Result<(u32, u32)> {
     }
     if !arguments.short {
         runner.one(END, operations::end);
+        runner.one(JOINS, operations::joins);
     }
     // In the short form, of all of them; else of the last.
     if !arguments.until_failure || runner.failed == 0 {

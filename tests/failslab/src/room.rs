@@ -44,6 +44,8 @@ pub struct Room {
     /// hooks of conntrack, and leaves it on when these can't be (`nf_ct_netns_do_get()`): until the
     /// namespace ends, whoever asked. What is tried next needs a room of its own.
     pub defrag_stays: bool,
+    /// Rules of `raw` that stand all the time.
+    pub standing: Vec<Rule>,
 }
 
 impl Room {
@@ -75,11 +77,19 @@ impl Room {
             neighbour,
             own,
             defrag_stays: false,
+            standing: vec![],
         })
     }
 
     pub fn replace(&self, table: &str, rules: &[Rule]) -> io::Result<()> {
         blob::replace(&self.socket, table, rules)
+    }
+
+    /// Puts rules into `raw` that stay.
+    pub fn stand(&mut self, rules: Vec<Rule>) -> Result<()> {
+        self.replace("raw", &rules)?;
+        self.standing = rules;
+        Ok(())
     }
 
     /// The nodes of each VIP that there is, by its file.
@@ -97,13 +107,14 @@ impl Room {
     ) -> Result<()> {
         let wanted: BTreeMap<Ipv4Addr, String> = rules
             .iter()
+            .chain(&self.standing)
             .map(|rule| rule.destination)
             .map(|vip| {
                 let nodes = before.get(&vip).map_or("1", String::as_str);
                 (vip, nodes.to_string())
             })
             .collect();
-        let count = rules.len();
+        let count = rules.len() + self.standing.len();
         ensure!(
             uses()? == Some(count as u32),
             "{count} rules should be as many uses of the module, not {:?}",
@@ -118,7 +129,11 @@ impl Room {
             );
             expect_memberships(wanted.len())?;
             expect_hook("ipt_CLUSTERIP", ARP_OUT, some)?;
-            expect_hook("nf_conntrack", IPV4_PREROUTING, some && table != "raw")?;
+            expect_hook(
+                "nf_conntrack",
+                IPV4_PREROUTING,
+                !rules.is_empty() && table != "raw",
+            )?;
             // Conntrack puts packets together, too.
             if some || !self.defrag_stays {
                 expect_hook("nf_defrag_ipv4", IPV4_PREROUTING, some)?;

@@ -10,6 +10,7 @@ mod namespaces;
 mod rules;
 
 pub use namespaces::end;
+pub use rules::joins;
 
 use crate::faults::Faults;
 use crate::sweep::Operation;

@@ -3,9 +3,11 @@
 //! Rules that come and go, by whole tables, as `iptables-legacy` hands them over.
 
 use crate::faults::Faults;
+use crate::faults::Reach;
 use crate::room;
 use crate::room::Room;
 use crate::sweep::Operation;
+use crate::sweep::Tally;
 use anyhow::ensure;
 use anyhow::Result;
 use harness::blob::Payload;
@@ -44,20 +46,49 @@ pub fn by_route(ctx: &mut Ctx, _: &Faults) -> Result<Box<dyn Operation>> {
 
 /// Needs defragmentation rather than conntrack.
 pub fn in_raw(ctx: &mut Ctx, _: &Faults) -> Result<Box<dyn Operation>> {
+    replacing(ctx, "raw", vec![], vec![raw_rule()])
+}
+
+fn raw_rule() -> Rule {
     let payload = Payload {
         mode: SOURCEIP_SOURCEPORT,
         ..payload(VIP_ADDRESS)
     };
     let mut rule = Rule::new(VIP_ADDRESS, "eth0", &payload);
     rule.hook = PREROUTING;
-    replacing(ctx, "raw", vec![], vec![rule])
+    rule
 }
 
-/// The kernel checks all rules of a table that replaces another: both of them join here.
+fn joining() -> Rule {
+    Rule::new(VIP_ADDRESS, "eth0", &Payload::joining())
+}
+
+/// A rule of `filter` for a VIP that `raw` has: conntrack is new to the namespace.
 pub fn further(ctx: &mut Ctx, _: &Faults) -> Result<Box<dyn Operation>> {
-    let joining = Rule::new(VIP_ADDRESS, "eth0", &Payload::joining());
-    let (first, both) = (rule(VIP_ADDRESS), vec![rule(VIP_ADDRESS), joining]);
-    replacing(ctx, "filter", vec![first], both)
+    let mut operation = Replacing::new(ctx, "filter", vec![], vec![joining()])?;
+    operation.room.stand(vec![raw_rule()])?;
+    Ok(Box::new(operation))
+}
+
+/// One more rule of the same kind takes no memory at all, so that none can fail. That what is counted
+/// here would be seen is shown by the first rule, which takes some.
+pub fn joins(ctx: &mut Ctx, faults: &Faults) -> Result<Tally> {
+    let room = Room::new(ctx)?;
+    let rules = [rule(VIP_ADDRESS), joining()];
+    let count = |rules: &[Rule]| -> Result<u32> {
+        let (replaced, allocations) =
+            faults.count(Reach::Module, || room.replace("filter", rules))?;
+        replaced?;
+        Ok(allocations)
+    };
+    let first = count(&rules[..1])?;
+    ensure!(first > 0, "the first rule should take memory");
+    // The kernel checks all rules of a table that replaces another: both of them join here.
+    let more = count(&rules)?;
+    ensure!(more == 0, "a further rule took memory {more} times");
+    room.expect("filter", &rules, &room.nodes()?)?;
+    room.replace("filter", &[])?;
+    Ok(Tally::default())
 }
 
 /// As many VIPs, the last of which is the one that is asked for by ARP.
@@ -158,7 +189,10 @@ impl Operation for Replacing {
         }
         self.room.expect(self.table, &self.before, &self.nodes)?;
         if self.room.defrag_stays {
+            let standing = std::mem::take(&mut self.room.standing);
+            self.room.replace("raw", &[])?;
             self.room = room_with(ctx, self.table, &self.before)?;
+            self.room.stand(standing)?;
         }
         self.prepare()
     }
