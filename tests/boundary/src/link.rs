@@ -8,6 +8,7 @@ use crate::nft::attribute;
 use crate::nft::plain;
 use crate::nft::text;
 use crate::rules::expect;
+use crate::sys::device_name;
 use crate::table::DEVICES;
 use crate::world::World;
 use anyhow::Context;
@@ -113,8 +114,14 @@ impl Links {
         )
     }
 
-    /// The one device that cannot be deleted may have the names of others as its alternative ones.
+    /// The one device that cannot be deleted may have the names of others, as its own or as alternative ones.
     pub fn take_names_from_loopback(&self) {
+        if device_name(&self.socket, 1).is_ok_and(|name| name != "lo") {
+            // Some other device may have its name: then any that is free.
+            let _ = self
+                .change(1, NEWLINK, &text(NAME, "lo"))
+                .or_else(|_| self.change(1, NEWLINK, &text(NAME, "lo%d")));
+        }
         for name in ["eth0", "eth1", "peer1"] {
             let list = attribute(PROPERTIES | NESTED, &text(ALTNAME, name));
             // As a rule it has not.
