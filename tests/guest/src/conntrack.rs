@@ -152,14 +152,26 @@ fn sixteen(ctx: &mut Ctx) -> Result<Cluster> {
 }
 
 /// The marks of the connections from an address.
-fn marks(cluster: &Cluster, source: Ipv4Addr) -> Result<Vec<u32>> {
-    let list = cluster.nodes[0]
-        .ns
-        .run(&format!("conntrack -L -s {source}"))?;
-    list.split_whitespace()
-        .filter_map(|word| word.strip_prefix("mark="))
-        .map(|mark| mark.parse().context("a mark"))
+/// The marks of all that the node tracks, by who began it.
+fn all_marks(cluster: &Cluster) -> Result<Vec<(Ipv4Addr, u32)>> {
+    let list = cluster.nodes[0].ns.run("conntrack -L")?;
+    let word = |line: &str, start: &str| {
+        let words = line.split_whitespace();
+        words
+            .filter_map(|word| word.strip_prefix(start))
+            .map(str::to_string)
+            .next()
+            .with_context(|| format!("no {start} in {line}"))
+    };
+    list.lines()
+        .map(|line| Ok((word(line, "src=")?.parse()?, word(line, "mark=")?.parse()?)))
         .collect()
+}
+
+fn marks(cluster: &Cluster, source: Ipv4Addr) -> Result<Vec<u32>> {
+    let all = all_marks(cluster)?;
+    let from_it = all.iter().filter(|(other, _)| *other == source);
+    Ok(from_it.map(|(_, mark)| *mark).collect())
 }
 
 fn conntrack_mark_is_the_node_of_new_flows(ctx: &mut Ctx) -> Result<()> {
@@ -177,8 +189,11 @@ fn conntrack_mark_is_the_node_of_new_flows(ctx: &mut Ctx) -> Result<()> {
             cluster.nodes[0].ask(&packets)?.len() == flows.len(),
             "not all packets were taken"
         );
+        // At once: those of SCTP are forgotten within seconds.
+        let all = all_marks(&cluster)?;
         for flow in &flows {
-            let marks = marks(&cluster, flow.ip.source)?;
+            let of_flow = all.iter().filter(|(source, _)| *source == flow.ip.source);
+            let marks: Vec<u32> = of_flow.map(|(_, mark)| *mark).collect();
             let wanted = [flow.node(1, SEED, 16) as u32];
             ensure!(
                 marks == wanted,

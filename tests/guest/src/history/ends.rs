@@ -21,6 +21,7 @@ use harness::host::host;
 use harness::host::named;
 use harness::host::rule;
 use harness::neighbour::Neighbour;
+use harness::pace;
 use harness::tests;
 use harness::Ctx;
 use harness::Netns;
@@ -101,10 +102,11 @@ fn bug_2017_device_is_held(ctx: &mut Ctx) -> Result<()> {
     set(&host, "filter", &[of(VIP_ADDRESS)])?;
     let mut deletion =
         host.enter(|| Command::new("ip").args(["link", "del", "eth0"]).spawn())??;
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let limit = pace::patience(Duration::from_secs(5));
+    let deadline = Instant::now() + limit;
     while deletion.try_wait()?.is_none() {
         if Instant::now() > deadline {
-            bail!("eth0 is not gone after 5 s: somebody holds it");
+            bail!("eth0 is not gone after {limit:?}: somebody holds it");
         }
         thread::sleep(Duration::from_millis(10));
     }
