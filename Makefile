@@ -3,7 +3,7 @@
 # The doors. Everything behind them is in scripts/; the kernel's make reads Kbuild, not this file.
 # Parameters: SUITE KVER FLAVOUR (which kernel: see scripts/lab help), T (tests whose name contains it); for
 # conformance SHORT SEED LANE MUTANTS WRITE (see the head of scripts/conformance), for bench CHECK WRITE ROUNDS, for
-# torture T SHORT SEED STRETCH LONG (see the head of scripts/torture).
+# torture T SHORT SEED STRETCH LONG (see the head of scripts/torture), for ha T SHORT LONG WRITE (scripts/ha).
 
 MAKEFLAGS += --no-print-directory
 export SUITE KVER FLAVOUR ARCH T SHORT SEED LANE MUTANTS WRITE CHECK ROUNDS STRETCH LONG DESTDIR PREFIX
@@ -28,6 +28,9 @@ bench:
 torture:
 	@scripts/torture
 
+ha:
+	@scripts/ha
+
 vm:
 	@scripts/payload demo && scripts/lab vm
 
@@ -37,10 +40,9 @@ install:
 clean:
 	@scripts/lab clean
 
-ha: what = a Pacemaker cluster in one guest
 deb: what = a Debian package
 matrix: what = all supported kernels in one run
-ha deb matrix:
+deb matrix:
 	@echo "not there yet: $(what)" >&2; exit 2
 
 help:
@@ -50,10 +52,11 @@ help:
 	@echo 'make conformance  one suite on this module and on the C original (SHORT=1: 8 minutes at most)'
 	@echo 'make bench     instructions per packet, ours beside the original (CHECK=1: whether ours rose; WRITE=1: accept)'
 	@echo 'make torture   a debug kernel (KASAN, lockdep, kmemleak) and everything that may break the module; hours (SHORT=1: 10 minutes, T=name: one part)'
+	@echo 'make ha        Pacemaker, keepalived and strongSwan as Debian ships them, in the guest (SHORT=1: 8 minutes at most, T=name: one part)'
 	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
 	@echo 'make install   install module, extension and man page for the running kernel (DESTDIR, PREFIX)'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
 	@echo 'make help      this'
 	@echo
 	@echo 'Another kernel: make SUITE=sid demo, make KVER=7.2.9 test. More: scripts/lab help'
-	@echo 'Not there yet: ha deb matrix'
+	@echo 'Not there yet: deb matrix'

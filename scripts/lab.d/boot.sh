@@ -18,7 +18,12 @@ lab_boot() {
 		--image) image=$2 ;;
 		--root) root=$2 ;;
 		--icount)
-			icount=yes
+			icount=icount
+			shift
+			continue
+			;;
+		--steady)
+			icount=steady
 			shift
 			continue
 			;;
@@ -30,7 +35,7 @@ lab_boot() {
 	[ $# -gt 0 ] || die "boot" "no command given" "scripts/lab boot [OPTIONS] -- COMMAND ARGS"
 	lab_setup
 	if [ -n "$icount" ]; then
-		ACCEL=icount cpus=1
+		ACCEL=$icount cpus=1
 	fi
 	case $image in
 	'') ;;
