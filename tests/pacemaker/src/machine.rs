@@ -134,8 +134,9 @@ pub fn make_disks(numbers: &[usize]) -> Result<()> {
         for directory in ["corosync", "crmsh"] {
             fs::create_dir(format!("{disk}/var/log/{directory}"))?;
         }
-        // With their owners, as the packages made them.
+        // With their owners, as the packages made them. Some leave that to systemd-tmpfiles.
         for path in ["/var/lib/pacemaker", "/var/lib/corosync"] {
+            fs::create_dir_all(path)?;
             let copied = Command::new("cp")
                 .args(["-a", &format!("{path}/."), &format!("{disk}{path}")])
                 .status()?;

@@ -104,7 +104,8 @@ struct Measured {
     late: usize,
 }
 
-type Table = BTreeMap<(Kind, &'static str), Vec<Measured>>;
+/// Taken over (false) before given back (true).
+type Table = BTreeMap<(Kind, bool), Vec<Measured>>;
 
 pub fn run(arguments: &Arguments) -> Report {
     let mut report = Report::new();
@@ -289,8 +290,7 @@ fn event(
         lines.push(format!(
             "number {share} moved after {moved:.1} s, silent for {silent:.1} s, {lost} connections lost, {late} late"
         ));
-        let way = if away { "taken over" } else { "given back" };
-        table.entry((kind, way)).or_default().push(measured);
+        table.entry((kind, !away)).or_default().push(measured);
     }
     Ok(format!("{}; {}", lines.join("; "), told(&settled.files)))
 }
@@ -369,7 +369,8 @@ fn print(table: &Table) {
     }
     println!("| what happens | times | the number moved after | its clients met silence for | connections lost | answered late |");
     println!("| --- | --- | --- | --- | --- | --- |");
-    for ((kind, way), all) in table {
+    for ((kind, back), all) in table {
+        let way = if *back { "given back" } else { "taken over" };
         let what = match kind {
             Kind::Standby => "`crm node standby`",
             Kind::Crash => "crash",
