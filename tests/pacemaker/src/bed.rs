@@ -50,12 +50,15 @@ impl Bed {
             client,
             machines,
         };
-        bed.wait("three nodes to be online", || {
+        let online = bed.wait("three nodes to be online", || {
             // To ask costs more than to wait.
             std::thread::sleep(Duration::from_secs(2));
             Ok(monitor::online(bed.any()?).is_ok_and(|count| count == NODES))
-        })?;
-        Ok(bed)
+        });
+        if online.is_err() {
+            bed.tell();
+        }
+        online.map(|()| bed)
     }
 
     /// Any node that is up.
