@@ -47,7 +47,7 @@ enum Command {
     Node { number: usize },
     /// The lines of the articles, as typed; then the whole scenario, so many rounds.
     Scenario(scenario::Arguments),
-    /// Shows that the agent fails at a second number on one node, and what works.
+    /// Shows that IPaddr2 4.18 fails at a second number on one node.
     StartBug,
     /// Asks an agent by hand on one node: each call, and what it must return.
     Agent(agent::Arguments),

@@ -4,15 +4,12 @@
 //! second number. The agent writes `+N`, which works, then adds the address that is there already, is
 //! told so, and returns an error. Pacemaker believes it, and stops the number again.
 
-use crate::articles;
 use crate::bed::Bed;
-use crate::bed::Files;
 use crate::bed::NODES;
 use crate::bed::VIP;
 use crate::monitor;
 use crate::report::Report;
 use crate::scenario;
-use crate::settled::settle;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
@@ -38,16 +35,6 @@ pub fn run() -> Report {
             takeover(&bed),
         );
         report.test("start bug, the agent by itself", by_itself(&bed));
-        report.test(
-            "start bug, what works: the node that returns",
-            returns(&bed),
-        );
-    }
-    report.test("the clone stopped", articles::stopped(&bed));
-    let ignored = scenario::begin(&bed, "heartbeat:IPaddr2", "on-fail=ignore");
-    if report.test("start bug, op start with on-fail=ignore", ignored) {
-        report.test("start bug, what works: a takeover with it", mended(&bed));
-        report.test("the clone stopped", articles::stopped(&bed));
     }
     if !report.good() {
         bed.tell();
@@ -146,38 +133,4 @@ fn by_itself(bed: &Bed) -> Result<String> {
     Ok(format!(
         "start returns 1, the file has {file:?}, monitor returns 0"
     ))
-}
-
-/// A node's first number starts as it should.
-fn returns(bed: &Bed) -> Result<String> {
-    let node = bed.any()?;
-    node.run("crm_standby -N node3 -v off")?;
-    node.run("crm_resource --cleanup")?;
-    let nodes = (1..=NODES).collect();
-    let settled = settle(bed, None, &nodes, &Files::new())?;
-    Ok(format!("{:?}", settled.files))
-}
-
-/// Pacemaker told not to mind what start says; monitor tells the truth.
-fn mended(bed: &Bed) -> Result<String> {
-    let before = bed.files()?;
-    bed.any()?.run("crm_standby -N node3 -v on")?;
-    bed.wait("all numbers on the survivors", || {
-        let files = bed.files()?;
-        let all: BTreeSet<usize> = [1, 2].iter().flat_map(|node| files[node].clone()).collect();
-        Ok(files[&3].is_empty() && all.len() == NODES)
-    })?;
-    std::thread::sleep(Duration::from_secs(15));
-    let asked = bed.client.ask(60)?;
-    ensure!(
-        asked.iter().all(|one| one.node.is_some()),
-        "not all were answered; {:?}",
-        monitor::view(bed.any()?)?.failed
-    );
-    let after = bed.files()?;
-    bed.any()?.run("crm_standby -N node3 -v off")?;
-    bed.wait("a number on each node again", || {
-        Ok(bed.files()?.values().all(|has| has.len() == 1))
-    })?;
-    Ok(format!("{before:?} became {after:?} and went back"))
 }
