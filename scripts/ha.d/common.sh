@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# For the parts that are a Pacemaker cluster in one guest: pacemaker, agent.
+# shellcheck disable=SC2154  # passed, failed, skipped are those of scripts/lanes.sh
+
+# shellcheck source=/dev/null
+. scripts/lanes.sh
+
+# build: the program, after its own tests; ends the part when it does not build.
+build() {
+	mkdir -p build/ha/pacemaker
+	if ! {
+		scripts/lab build &&
+			scripts/lab exec -- cargo test --locked --release --quiet -p pacemaker &&
+			scripts/lab exec -- cargo build --locked --release --quiet -p pacemaker &&
+			install -m 644 "$(scripts/lab module-path)" build/ha/pacemaker/ipt_CLUSTERIP.ko &&
+			install -m 755 build/cargo/release/pacemaker userspace/ocf/ClusterIP build/ha/pacemaker
+	} >build/ha/build.log 2>&1; then
+		tail -n 20 build/ha/build.log
+		echo "the program does not build, or its own tests fail"
+		echo "0 passed, 1 failed"
+		exit 1
+	fi
+}
+
+# in_guest SUITE LIMIT ARGS...: boots that suite's root and runs the program in it; LIMIT is for a very busy machine.
+# The guest's clock counts instructions, so that its seconds do not depend on what else the machine does.
+in_guest() {
+	local suite=$1 limit=$2
+	shift 2
+	scripts/lab boot --icount --append transparent_hugepage=never --root "$suite" --payload build/ha/pacemaker --mem 2G \
+		--timeout "$limit" --console "ha/$1-$suite.console" -- /opt/clusterip/pacemaker "$@"
+}
+
+# written LOG: with WRITE=1 the table of that log goes into docs/pacemaker.md, between its markers.
+written() {
+	local page=docs/pacemaker.md
+	[ "${WRITE:-}" = 1 ] || return 0
+	if ! grep -q '^| ' "$1"; then
+		echo "no table was measured; $page stays as it is"
+		return
+	fi
+	grep '^| ' "$1" >build/ha/table
+	sed -i -e '/^<!-- measured -->$/,/^<!-- end -->$/{//!d}' -e '/^<!-- measured -->$/r build/ha/table' "$page"
+}
+
+# close: the last line; its status is the part's.
+close() {
+	sum "$passed" "$failed" "$skipped"
+	echo
+	[ "$failed" = 0 ] && [ "$passed" != 0 ]
+}
