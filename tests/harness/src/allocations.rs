@@ -109,13 +109,18 @@ impl Allocations {
         // First comes a line about the caller, who is the stack's first but for wrappers.
         let frames: Vec<&str> = trace.lines().skip(1).collect();
         // A module's start runs in memory that is given back at once, and is not in `ranges`: what is
-        // there now and was called to start one is another module's start, long gone.
-        let called_to_start = |at: usize| {
-            frames
-                .get(at + 1)
-                .is_some_and(|frame| frame.contains("do_one_initcall"))
-        };
-        (0..frames.len()).any(|at| self.is_in_module(frames[at]) && !called_to_start(at))
+        // there now and was called to start one is another module's start, long gone. So are those
+        // that it called from there.
+        let end = frames
+            .iter()
+            .position(|frame| frame.contains("do_one_initcall"))
+            .map_or(frames.len(), |at| {
+                let of_start = frames[..at].iter().rev();
+                at - of_start
+                    .take_while(|frame| self.is_in_module(frame))
+                    .count()
+            });
+        frames[..end].iter().any(|frame| self.is_in_module(frame))
     }
 
     /// Whether a frame is in the module, by name or by number.
