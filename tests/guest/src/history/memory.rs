@@ -75,7 +75,10 @@ impl Tracing {
         let ours = text
             .lines()
             .filter_map(|line| line.split_once(": kmalloc: call_site="))
-            .filter(|(_, event)| event.contains("[ipt_CLUSTERIP]"))
+            // The kernel's helper for Rust is a call of its own on some kernels; no other Rust is here.
+            .filter(|(_, event)| {
+                event.contains("[ipt_CLUSTERIP]") || event.starts_with("rust_helper_")
+            })
             .map(|(_, event)| event.to_string());
         Ok(ours.collect())
     }
