@@ -295,6 +295,7 @@ pub fn change(world: &mut World, input: &mut Input) -> Result<()> {
         }
     };
     world.counts.device_changes += u64::from(result.is_ok());
+    world.forget_what_was_said();
     expect(result, &REFUSED, "a change of a device")
 }
 

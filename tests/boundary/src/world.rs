@@ -40,6 +40,7 @@ use nix::sched::unshare;
 use nix::sched::CloneFlags;
 use std::fs;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
@@ -172,6 +173,13 @@ impl World {
         sys::device_name(&self.rules, self.tap_number).is_ok_and(|name| name == "eth0")
     }
 
+    /// Throws away what waits in the tap: said by a device of another name, or while its VIP was none,
+    /// it would be judged by how things are now.
+    pub fn forget_what_was_said(&mut self) {
+        let mut buffer = [0; 2048];
+        while self.tap.read(&mut buffer).is_ok_and(|length| length > 0) {}
+    }
+
     /// Devices as at first, but for those that were added.
     fn restore_devices(&mut self) -> Result<()> {
         link::thin_out(self)?;
@@ -190,6 +198,7 @@ impl World {
             // Some device may hold on to a name: then there is no cable until it goes.
             let _ = self.links.add_veth("eth1", "peer1");
         }
+        self.forget_what_was_said();
         Ok(())
     }
 
