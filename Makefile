@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The doors. Everything behind them is in scripts/; the kernel's make reads Kbuild, not this file.
+# make, make install: for the running kernel, or KVER and KDIR (see scripts/kernel); with SUITE, in the lab as all the rest.
 # Parameters: SUITE KVER FLAVOUR (which kernel: see scripts/lab help), T (tests whose name contains it); for
 # conformance SHORT SEED LANE MUTANTS WRITE (see the head of scripts/conformance), for bench CHECK WRITE ROUNDS, for
 # torture T SHORT SEED STRETCH LONG (see the head of scripts/torture), for ha T SHORT LONG WRITE (scripts/ha).
 
 MAKEFLAGS += --no-print-directory
-export SUITE KVER FLAVOUR ARCH T SHORT SEED LANE MUTANTS WRITE CHECK ROUNDS STRETCH LONG DESTDIR PREFIX
+export SUITE KVER KDIR KSRC FLAVOUR ARCH T SHORT SEED LANE MUTANTS WRITE CHECK ROUNDS STRETCH LONG DESTDIR PREFIX
 
-.PHONY: all demo test vm install help clean conformance ha bench torture deb matrix
+.PHONY: all probe demo test vm install uninstall help clean conformance ha bench torture deb matrix
 
+ifdef SUITE
 all:
 	@scripts/lab build && scripts/extension build
+else
+all:
+	@scripts/kernel build && scripts/extension native
+endif
+
+probe:
+	@scripts/probe
 
 demo:
 	@scripts/demo
@@ -37,6 +46,9 @@ vm:
 install:
 	@scripts/install
 
+uninstall:
+	@scripts/uninstall
+
 clean:
 	@scripts/lab clean
 
@@ -46,7 +58,8 @@ deb matrix:
 	@echo "not there yet: $(what)" >&2; exit 2
 
 help:
-	@echo 'make           build the module for a stock Debian kernel (in build/module) and the extension (in build/extension)'
+	@echo 'make           build the module for the running kernel (KVER, KDIR: another; in build/native) and the extension'
+	@echo 'make probe     whether that can be done; what is missing, and which package brings it'
 	@echo 'make demo      three nodes and a client in a guest: the cluster answers, a node dies, its share moves'
 	@echo 'make test      host tests, style gates, the extension, tests in the guest; of the guest tests, T=name runs those named'
 	@echo 'make conformance  one suite on this module and on the C original (SHORT=1: 8 minutes at most)'
@@ -55,8 +68,9 @@ help:
 	@echo 'make ha        Pacemaker, keepalived and strongSwan as Debian ships them, in the guest (SHORT=1: 8 minutes at most, T=name: one part)'
 	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
 	@echo 'make install   install module, extension and man page for the running kernel (DESTDIR, PREFIX)'
+	@echo 'make uninstall remove what make install put there'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
 	@echo 'make help      this'
 	@echo
-	@echo 'Another kernel: make SUITE=sid demo, make KVER=7.2.9 test. More: scripts/lab help'
+	@echo 'In the lab, for a kernel of the archive: make SUITE=trixie-backports. Another kernel: make SUITE=sid demo, make KVER=7.2.9 test. More: scripts/lab help'
 	@echo 'Not there yet: deb matrix'
