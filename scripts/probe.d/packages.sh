@@ -23,7 +23,7 @@ package() {
 	debian | ubuntu)
 		case $1 in
 		headers) echo "linux-headers-$KVER" ;;
-		metadata) echo "linux-lib-rust-$KVER" ;;
+		metadata) echo "linux-lib-rust-$KVER" ;; # Ubuntu's
 		gcc | clang) echo "$1-${2:-}" ;;
 		rustc | rust-src | bindgen) versioned "$1" "${2:-}" ;;
 		libclang) echo "clang libclang-dev" ;;
@@ -66,7 +66,7 @@ package() {
 		*) echo "$1" ;;
 		esac
 		;;
-	*) echo "$1" ;;
+	*) [ "$1" = metadata ] || echo "$1" ;;
 	esac
 }
 
@@ -78,6 +78,9 @@ versioned() {
 
 # install_command PACKAGES
 install_command() {
+	if [ -z "$(printf '%s' "$1" | tr -d ' ')" ]; then
+		return # no package is: the sentence says what to do
+	fi
 	# shellcheck disable=SC2086  # a list of words
 	list=$(printf '%s\n' $1 | sort -u | tr '\n' ' ' | sed 's/ $//')
 	case $(distribution) in

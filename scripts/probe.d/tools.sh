@@ -104,9 +104,12 @@ probe_source() {
 	archive=$(source_archive)
 	pack=$(source_package)
 	wanted_source=$(headers_version)
-	if [ -z "${KSRC:-}" ] && [ -z "$wanted_source" ]; then
-		missing "$(package metadata)" -- "$KDIR has no Rust metadata (rust/libkernel.rmeta), and it comes from no Debian package" \
-			"whose source could be asked for: install the metadata, or give the source as KSRC=linux.tar.xz."
+	if [ -z "${KSRC:-}" ] && [ "$(distribution)" != debian ]; then
+		missing "$(package metadata)" -- "$KDIR has no Rust metadata (rust/libkernel.rmeta); if no package of your distribution" \
+			"brings it, give the kernel's own source as KSRC=linux.tar.xz."
+	elif [ -z "${KSRC:-}" ] && [ -z "$wanted_source" ]; then
+		missing '' -- "$KDIR has no Rust metadata (rust/libkernel.rmeta), and comes from no package of Debian's: run make" \
+			"modules_prepare in it, or give the kernel's own source as KSRC=linux.tar.xz."
 	elif [ -z "${KSRC:-}" ] && [ "$(version_of "$pack")" != "$wanted_source" ]; then
 		have=$(version_of "$pack")
 		missing "$pack=$wanted_source" -- "the headers have no Rust metadata, and $pack, which it is made from, is" \
