@@ -52,9 +52,11 @@ uninstall:
 clean:
 	@scripts/lab clean
 
-deb: what = a Debian package
+deb:
+	@scripts/deb
+
 matrix: what = all supported kernels in one run
-deb matrix:
+matrix:
 	@echo "not there yet: $(what)" >&2; exit 2
 
 help:
@@ -69,8 +71,9 @@ help:
 	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
 	@echo 'make install   install module, extension and man page for the running kernel (DESTDIR, PREFIX)'
 	@echo 'make uninstall remove what make install put there'
+	@echo 'make deb       the Debian packages, in build/deb: built twice, compared, read by lintian'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
 	@echo 'make help      this'
 	@echo
 	@echo 'In the lab, for a kernel of the archive: make SUITE=trixie-backports. Another kernel: make SUITE=sid demo, make KVER=7.2.9 test. More: scripts/lab help'
-	@echo 'Not there yet: deb matrix'
+	@echo 'Not there yet: matrix'

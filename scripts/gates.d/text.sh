@@ -47,6 +47,7 @@ gate_spdx() {
 	while IFS= read -r path; do
 		case $path in
 		LICENSE | Cargo.lock | */Cargo.lock) continue ;; # the licence itself, and a file that cargo writes
+		debian/changelog | debian/source/format) continue ;; # whose forms have no place for it
 		esac
 		head -n 3 "$path" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || {
 			echo "$path: no SPDX-License-Identifier: GPL-2.0-only in its first lines"
