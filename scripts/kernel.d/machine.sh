@@ -92,9 +92,10 @@ tree_is_there() {
 	[ "$(cat "$(tree_place)/.key" 2>/dev/null)" = "$(tree_key)" ]
 }
 
-# version_of PACKAGE: the installed version, or nothing.
+# version_of PACKAGE: the version whose files are here, or nothing. In an upgrade DKMS is called while the headers are being
+# configured, so that a package that is only unpacked counts.
 version_of() {
-	dpkg-query -W -f='${db:Status-Abbrev}${Version}\n' "$1" 2>/dev/null | sed -n 's/^ii *//p'
+	dpkg-query -W -f='${db:Status-Abbrev}${Version}\n' "$1" 2>/dev/null | sed -n 's/^.[iUFWt][ R] *//p'
 }
 
 # The version of the package that the headers came with; nothing, where they came with none.

@@ -81,6 +81,7 @@ install_command() {
 	if [ -z "$(printf '%s' "$1" | tr -d ' ')" ]; then
 		return # no package is: the sentence says what to do
 	fi
+	echo "probe: this brings what is missing:"
 	# shellcheck disable=SC2086  # a list of words
 	list=$(printf '%s\n' $1 | sort -u | tr '\n' ' ' | sed 's/ $//')
 	case $(distribution) in
