@@ -71,7 +71,7 @@ help:
 	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
 	@echo 'make install   install module, extension and man page for the running kernel (DESTDIR, PREFIX)'
 	@echo 'make uninstall remove what make install put there'
-	@echo 'make deb       the Debian packages, in build/deb: built twice, compared, read by lintian'
+	@echo 'make deb       the Debian packages, in build/deb: built twice, compared, read by lintian (scripts/deb-check: DKMS with them)'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
 	@echo 'make help      this'
 	@echo
