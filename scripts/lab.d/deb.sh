@@ -25,3 +25,34 @@ deb_exec() {
 	mkdir -p "$BUILD/deb" "$CACHE/cargo"
 	in_root "$DEB_ROOT" ro -b "$TREE:/src:ro" -b "$CACHE/cargo:/cargo" -b "$BUILD/deb:/out" /out "$@"
 }
+
+# An admin's machine: the kernel's headers, its source and compilers, DKMS. What a command changes there is gone after it.
+dkms_root_have() {
+	versions_have
+	cached DKMS_ROOT dkms "$(key "$SUITE" "$MIRROR" "$TOOLS" "$HEADERS=$SOURCE=$KERNEL_VERSION" \
+		"$(declare -f make_root dkms_root_make)")" "making a root with DKMS, headers and source of $RELEASE" 150 dkms_root_make
+}
+
+dkms_root_make() {
+	# shellcheck disable=SC2086  # a list of words
+	make_root "$1" apt $TOOLS dkms "$HEADERS=$KERNEL_VERSION" "$SOURCE=$KERNEL_VERSION"
+	mkdir "$1/src" "$1/out" "$1/cargo"
+	: >"$1/etc/resolv.conf"
+}
+
+# dkms_exec COMMAND...: in that root, the tree at /src, which cannot be written, and build/deb at /out.
+dkms_exec() {
+	host_check
+	dkms_root_have
+	mkdir -p "$BUILD/deb" "$BUILD/dkms-root"
+	# shellcheck disable=SC2016  # expanded in there
+	in_ns bash -c '
+		set -e
+		root=$1 over=$2
+		shift 2
+		mount -t tmpfs tmpfs "$over"
+		mkdir "$over/upper" "$over/work" "$over/root"
+		mount -t overlay overlay -o "lowerdir=$root,upperdir=$over/upper,workdir=$over/work" "$over/root"
+		"$@"' dkms "$DKMS_ROOT" "$BUILD/dkms-root" \
+		"$LAB_SELF" __stage in_root "$BUILD/dkms-root/root" rw -b "$TREE:/src:ro" -b "$BUILD/deb:/out" /src "$@"
+}
