@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The doors. Everything behind them is in scripts/; the kernel's make reads Kbuild, not this file.
-# make, make install: for the running kernel, or KVER and KDIR (see scripts/kernel); with SUITE, in the lab as all the rest.
+# make: here, for the running kernel or KVER and KDIR (see scripts/kernel), or else in the lab, as all the rest (scripts/build).
 # Parameters: SUITE KVER FLAVOUR (which kernel: see scripts/lab help), T (tests whose name contains it); for
 # conformance SHORT SEED LANE MUTANTS WRITE (see the head of scripts/conformance), for bench CHECK WRITE ROUNDS, for
 # torture T SHORT SEED STRETCH LONG (see the head of scripts/torture), for ha T SHORT LONG WRITE (scripts/ha).
@@ -11,13 +11,8 @@ export SUITE KVER KDIR KSRC FLAVOUR ARCH T SHORT SEED LANE MUTANTS WRITE CHECK R
 
 .PHONY: all probe demo test vm install uninstall help clean conformance ha bench torture deb matrix
 
-ifdef SUITE
 all:
-	@scripts/lab build && scripts/extension build
-else
-all:
-	@scripts/kernel build && scripts/extension native
-endif
+	@scripts/build
 
 probe:
 	@scripts/probe
@@ -60,8 +55,8 @@ matrix:
 	@echo "not there yet: $(what)" >&2; exit 2
 
 help:
-	@echo 'make           build the module for the running kernel (KVER, KDIR: another; in build/native) and the extension'
-	@echo 'make probe     whether that can be done; what is missing, and which package brings it'
+	@echo 'make           build module and extension: for the running kernel (KVER, KDIR: another) where it can have them, or else in the lab; it says which'
+	@echo 'make probe     whether the running kernel can have the module; what is missing, and which package brings it'
 	@echo 'make demo      three nodes and a client in a guest: the cluster answers, a node dies, its share moves'
 	@echo 'make test      host tests, style gates, the extension, tests in the guest; of the guest tests, T=name runs those named'
 	@echo 'make conformance  one suite on this module and on the C original (SHORT=1: 8 minutes at most)'
