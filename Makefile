@@ -61,7 +61,7 @@ help:
 	@echo 'make test      host tests, style gates, the extension, tests in the guest; of the guest tests, T=name runs those named'
 	@echo 'make conformance  one suite on this module and on the C original (SHORT=1: 8 minutes at most)'
 	@echo 'make bench     instructions per packet, ours beside the original (CHECK=1: whether ours rose; WRITE=1: accept)'
-	@echo 'make torture   a debug kernel (KASAN, lockdep, kmemleak) and everything that may break the module; hours (SHORT=1: 10 minutes, T=name: one part)'
+	@echo 'make torture   a debug kernel (KASAN, lockdep, kmemleak) and everything that may break the module; hours (SHORT=1: 11 minutes, T=name: one part)'
 	@echo 'make ha        Pacemaker, keepalived and strongSwan as Debian ships them, in the guest (SHORT=1: 8 minutes at most, T=name: one part)'
 	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
 	@echo 'make install   install module, extension and man page for the running kernel (DESTDIR, PREFIX)'

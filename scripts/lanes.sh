@@ -12,28 +12,28 @@ mkdir -p "$logs"
 # lane NAME LOG COMMAND...: runs it, what it says is kept as build/log/LOG.log. One that breaks before its closing line,
 # runs nothing at all, or fails without saying what, counts as one failure.
 lane() {
-	local name=$1 log=$logs/$2.log start=$SECONDS status=0 closing='' good=0 bad=0 out=0
+	local name=$1 log=$logs/$2.log start=$SECONDS status=0 closing='' good=0 bad=0 left=0
 	shift 2
 	printf '== %s\n' "$name"
 	"$@" 2>&1 | tee "$log" || status=$?
 	closing=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1) || true
 	if [[ $closing =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)? ]]; then
-		good=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]} out=${BASH_REMATCH[4]:-0}
+		good=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]} left=${BASH_REMATCH[4]:-0}
 	fi
 	if [ -z "$closing" ]; then
 		printf '== %s: broke before its closing line (status %d): counts as a failure\n' "$name" "$status"
 		bad=1
-	elif [ "$((good + bad + out))" = 0 ]; then
+	elif [ "$((good + bad + left))" = 0 ]; then
 		printf '== %s: ran no test at all: counts as a failure\n' "$name"
 		bad=1
 	elif [ "$status" != 0 ] && [ "$bad" = 0 ]; then
 		printf '== %s: ended with status %d: counts as a failure\n' "$name" "$status"
 		bad=1
 	fi
-	printf '== %s: %s, %d s\n\n' "$name" "$(sum "$good" "$bad" "$out")" $((SECONDS - start))
+	printf '== %s: %s, %d s\n\n' "$name" "$(sum "$good" "$bad" "$left")" $((SECONDS - start))
 	passed=$((passed + good))
 	failed=$((failed + bad))
-	skipped=$((skipped + out))
+	skipped=$((skipped + left))
 }
 
 # left_out NAME REASON: a lane that is not run, and says why.

@@ -6,6 +6,8 @@
 
 # shellcheck source=/dev/null
 . scripts/lanes.sh
+# shellcheck source=/dev/null
+. scripts/ha.d/pages.sh # write_table
 
 # build: the program, after its own tests; ends the part when it does not build.
 build() {
@@ -37,12 +39,7 @@ in_guest() {
 written() {
 	local page=docs/pacemaker.md
 	[ "${WRITE:-}" = 1 ] || return 0
-	if ! grep -q '^| ' "$1"; then
-		echo "no table was measured; $page stays as it is"
-		return
-	fi
-	grep '^| ' "$1" >build/ha/table
-	sed -i -e '/^<!-- measured -->$/,/^<!-- end -->$/{//!d}' -e '/^<!-- measured -->$/r build/ha/table' "$page"
+	grep '^| ' "$1" | write_table "$page" measured || echo "no table was measured; $page stays as it is"
 }
 
 # close: the last line; its status is the part's.

@@ -3,6 +3,9 @@
 #
 # For the parts of make ha that are tests of one program, failover-tests: keepalived, strongswan, articles.
 
+# shellcheck source=/dev/null
+. scripts/ha.d/pages.sh # write_table
+
 # failover_payload DIR: what the guest gets.
 failover_payload() {
 	local to=$1 log=build/log/failover-build.log
@@ -37,15 +40,4 @@ failover_run() {
 		env ROUNDS="${ROUNDS:-1}" PATIENCE="${PATIENCE:-1}" \
 		XTABLES_LIBDIR=/opt/clusterip/xtables:/usr/lib/x86_64-linux-gnu/xtables \
 		bash -c "$before"' && exec ./failover-tests "$0"' "${name}_"
-}
-
-# write_table PAGE NAME < LINES: the lines take the place of what stands between <!-- NAME --> and <!-- end --> there.
-write_table() {
-	local page=$1 name=$2 new
-	new=$(cat)
-	[ -n "$new" ] || return
-	NEW=$new awk -v start="<!-- $name -->" '
-		$0 == start { print; print ENVIRON["NEW"]; inside = 1; next }
-		inside && $0 == "<!-- end -->" { inside = 0 }
-		!inside' "$page" >"$page.new" && mv "$page.new" "$page"
 }

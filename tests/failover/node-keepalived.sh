@@ -3,24 +3,13 @@
 #
 # node-keepalived.sh NUMBER: a node's boot, in namespaces of its own, as docs/keepalived.md has it: the rule, then the
 # address, then the web server and keepalived.
-number=$1
-logs=/tmp/failover
+# shellcheck source=tests/failover/node.sh
+. "$(dirname "$0")/node.sh"
 export LOG=$logs/node$number.notify
-
-hostname "node$number"
-mount -t tmpfs run /run
 
 iptables-legacy -I INPUT -d 10.0.0.80 -i eth0 -j CLUSTERIP --new --hashmode sourceip \
 	--clustermac 01:00:5e:00:00:50 --total-nodes 3 --local-node 0
 ip address add 10.0.0.80/32 dev eth0
-
-mkdir -p "$logs/www$number"
-echo "node $number" >"$logs/www$number/index.html"
-cat >"$logs/lighttpd$number.conf" <<END
-server.document-root = "$logs/www$number"
-server.port = 80
-index-file.names = ( "index.html" )
-END
-lighttpd -D -f "$logs/lighttpd$number.conf" &
+web_server
 keepalived --dont-fork --log-console --log-detail >>"$logs/node$number.keepalived" 2>&1 &
 wait

@@ -7,15 +7,11 @@
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
-use harness::cluster::takers;
-use harness::cluster::Node;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
-use harness::flow::Flow;
+use harness::flow::sixty_clients;
 use harness::host::program;
 use harness::neighbour::Neighbour;
-use harness::packet;
-use harness::packet::Ip;
 use harness::packet::Mac;
 use harness::tests;
 use harness::Cluster;
@@ -77,61 +73,14 @@ fn two_machines(ctx: &mut Ctx) -> Result<Cluster> {
     Cluster::new(ctx, 2)
 }
 
-fn both(cluster: &Cluster) -> Result<&[Node; 2]> {
-    cluster.nodes.as_slice().try_into().context("two nodes")
-}
-
 /// Types a line on both machines; the second one is told its own number.
 fn typed_on_both(cluster: &Cluster, line: &str) -> Result<()> {
-    let [first, second] = both(cluster)?;
+    let [first, second] = cluster.both()?;
     typed(&first.ns, line)?;
     typed(
         &second.ns,
         &line.replace("--local-node 1", "--local-node 2"),
     )?;
-    Ok(())
-}
-
-/// Sixty clients ask for a page: each must be taken by those of the two machines that `answering` has for
-/// the number that the hash gives it.
-fn sixty_clients(
-    cluster: &Cluster,
-    (vip, port): (Ipv4Addr, u16),
-    seed: u32,
-    answering: [&[usize]; 2],
-) -> Result<()> {
-    let [high, low] = port.to_be_bytes();
-    let flows: Vec<Flow> = (1..=60)
-        .map(|number| {
-            let source = Ipv4Addr::new(11, 1, 2, number);
-            let ports = [0x9c, number, high, low];
-            let segment = packet::tcp((source, vip), ports, packet::SYN);
-            let mut ip = Ip::new(packet::TCP, source, vip, segment);
-            ip.id = number.into();
-            Flow { ip, ports }
-        })
-        .collect();
-    let packets: Vec<Vec<u8>> = flows.iter().map(|flow| flow.ip.bytes()).collect();
-    let heard = cluster.ask(&packets)?;
-    for number in [1, 2] {
-        let mut share = flows
-            .iter()
-            .filter(|flow| flow.node(0, seed, 2) == number)
-            .peekable();
-        ensure!(
-            share.peek().is_some(),
-            "no client falls to machine {number}"
-        );
-        for flow in share {
-            let seen = takers(&heard, flow.ip.id)?;
-            let wanted = answering[number - 1];
-            let source = flow.ip.source;
-            ensure!(
-                seen == wanted,
-                "{source}, of share {number}: {wanted:?} became {seen:?}"
-            );
-        }
-    }
     Ok(())
 }
 
@@ -164,7 +113,7 @@ fn with_rule(ctx: &mut Ctx, line: &str) -> Result<Cluster> {
 
 fn articles_iptables_is_the_legacy_one(ctx: &mut Ctx) -> Result<()> {
     let cluster = two_machines(ctx)?;
-    let [first, _] = both(&cluster)?;
+    let [first, _] = cluster.both()?;
     let version = typed(&first.ns, "iptables -V")?;
     ensure!(version.trim_end().ends_with("(legacy)"), "{version}");
     Ok(())
@@ -177,7 +126,7 @@ fn articles_tutorial_rule(ctx: &mut Ctx) -> Result<()> {
     typed_on_both(&cluster, TUTORIAL)?;
     sixty_clients(&cluster, page, 0, [&[1], &[2]])?;
     expect_mac(&cluster, TUTORIAL_VIP, TUTORIAL_MAC)?;
-    let [first, second] = both(&cluster)?;
+    let [first, second] = cluster.both()?;
     for (node, number) in [(first, "1\n"), (second, "2\n")] {
         let seen = typed(&node.ns, "cat /proc/net/ipt_CLUSTERIP/192.168.0.5")?;
         ensure!(seen == number, "{number:?} became {seen:?}");
@@ -207,7 +156,7 @@ fn articles_tutorial_later_rule(ctx: &mut Ctx) -> Result<()> {
     typed_on_both(&cluster, TUTORIAL_LATER)?;
     sixty_clients(&cluster, secure, 0, [&[1], &[2]])?;
     sixty_clients(&cluster, (TUTORIAL_VIP, 80), 0, [&[1], &[2]])?;
-    let [first, _] = both(&cluster)?;
+    let [first, _] = cluster.both()?;
     first
         .ns
         .expect_memberships("eth0", "01:00:5e:00:00:20", 1)?;
@@ -218,7 +167,7 @@ fn articles_loadbalancer_less_rule(ctx: &mut Ctx) -> Result<()> {
     let cluster = with_rule(ctx, LESS)?;
     sixty_clients(&cluster, (VIP_ADDRESS, 80), 0, [&[1], &[2]])?;
     expect_mac(&cluster, VIP_ADDRESS, [1, 0x23, 0x45, 0x67, 0x89, 0xab])?;
-    for node in both(&cluster)? {
+    for node in cluster.both()? {
         node.ns.expect_memberships("eth0", "01:23:45:67:89:ab", 1)?;
     }
     ctx.expect_silence()
@@ -227,7 +176,7 @@ fn articles_loadbalancer_less_rule(ctx: &mut Ctx) -> Result<()> {
 /// The first machine dies; the survivor takes over.
 fn articles_loadbalancer_less_takeover(ctx: &mut Ctx) -> Result<()> {
     let cluster = with_rule(ctx, LESS)?;
-    let [first, second] = both(&cluster)?;
+    let [first, second] = cluster.both()?;
     typed(&first.ns, "iptables -F INPUT; ip addr del VIP/24 dev eth0")?;
     sixty_clients(&cluster, (VIP_ADDRESS, 80), 0, [&[], &[2]])?;
     typed(&second.ns, PLUS_1)?;
@@ -251,7 +200,7 @@ fn articles_simple_ifconfig(ctx: &mut Ctx) -> Result<()> {
     typed_on_both(&cluster, IFCONFIG)?;
     sixty_clients(&cluster, (VIP_ADDRESS, 80), 0, [&[1], &[2]])?;
     expect_mac(&cluster, VIP_ADDRESS, [1, 2, 3, 4, 5, 6])?;
-    let [first, _] = both(&cluster)?;
+    let [first, _] = cluster.both()?;
     let shown = typed(&first.ns, "ip -o -4 address show label eth0:1")?;
     ensure!(shown.contains(&format!("{VIP}/32")), "{shown:?}");
     ctx.expect_silence()
@@ -259,7 +208,7 @@ fn articles_simple_ifconfig(ctx: &mut Ctx) -> Result<()> {
 
 fn articles_simple_cat(ctx: &mut Ctx) -> Result<()> {
     let cluster = with_rule(ctx, SIMPLE)?;
-    let [first, second] = both(&cluster)?;
+    let [first, second] = cluster.both()?;
     for (node, wanted) in [(first, "1\n"), (second, "2\n")] {
         let seen = typed(&node.ns, CAT)?;
         ensure!(seen == wanted, "{wanted:?} became {seen:?}");
@@ -269,7 +218,7 @@ fn articles_simple_cat(ctx: &mut Ctx) -> Result<()> {
 
 fn articles_simple_web2_crashes(ctx: &mut Ctx) -> Result<()> {
     let cluster = with_rule(ctx, SIMPLE)?;
-    let [first, second] = both(&cluster)?;
+    let [first, second] = cluster.both()?;
     typed(&second.ns, "iptables -F INPUT; ip addr del VIP/24 dev eth0")?;
     sixty_clients(&cluster, (VIP_ADDRESS, 80), 0, [&[1], &[]])?;
     typed(&first.ns, PLUS_2)?;
@@ -280,7 +229,7 @@ fn articles_simple_web2_crashes(ctx: &mut Ctx) -> Result<()> {
 
 fn articles_simple_web2_is_back(ctx: &mut Ctx) -> Result<()> {
     let cluster = with_rule(ctx, SIMPLE)?;
-    let [first, _] = both(&cluster)?;
+    let [first, _] = cluster.both()?;
     typed(&first.ns, PLUS_2)?;
     sixty_clients(&cluster, (VIP_ADDRESS, 80), 0, [&[1], &[1, 2]])
         .context("web2 is back, and web1 does not know it")?;

@@ -9,35 +9,19 @@ use crate::network::VIP_ADDRESS;
 use anyhow::anyhow;
 use anyhow::Context;
 use anyhow::Result;
+use asking::Mac;
 use harness::eventually;
 use harness::pace;
-use harness::packet;
-use harness::packet::Mac;
 use harness::tap::Tap;
 use harness::tap::ETH_IP;
 use nix::errno::Errno;
 use nix::poll::poll;
 use nix::poll::PollFd;
-use nix::poll::PollFlags;
-use nix::sys::socket::bind;
-use nix::sys::socket::connect;
-use nix::sys::socket::setsockopt;
-use nix::sys::socket::socket;
-use nix::sys::socket::sockopt;
-use nix::sys::socket::AddressFamily;
-use nix::sys::socket::SockFlag;
-use nix::sys::socket::SockType;
-use nix::sys::socket::SockaddrIn;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::io::Read;
-use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::SocketAddrV4;
-use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -127,9 +111,7 @@ impl Clients {
 struct Open {
     request: Request,
     source: Source,
-    stream: TcpStream,
-    sent: bool,
-    page: Vec<u8>,
+    asking: asking::Request,
 }
 
 struct Asking {
@@ -192,7 +174,9 @@ impl Asking {
         let port = FIRST_PORT + (self.started % 40000) as u16;
         let source = (addresses[turn % addresses.len()], port);
         self.started += 1;
-        let stream = open(source).with_context(|| format!("asking from {source:?}"))?;
+        let from = SocketAddrV4::new(source.0, source.1);
+        let asking = asking::Request::start(from, SocketAddrV4::new(VIP_ADDRESS, 80))
+            .with_context(|| format!("asking from {from}"))?;
         self.open.push(Open {
             request: Request {
                 share: share + 1,
@@ -201,9 +185,7 @@ impl Asking {
                 doubled: false,
             },
             source,
-            stream,
-            sent: false,
-            page: Vec::new(),
+            asking,
         });
         Ok(())
     }
@@ -213,7 +195,7 @@ impl Asking {
         let mut polled: Vec<PollFd> = self
             .open
             .iter()
-            .map(|open| PollFd::new(open.stream.as_fd(), open.events()))
+            .map(|open| PollFd::new(open.asking.as_fd(), open.asking.events()))
             .collect();
         match poll(&mut polled, time.as_millis().min(1000) as u16) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -222,8 +204,11 @@ impl Asking {
         let ready: Vec<bool> = polled.iter().map(|fd| fd.any() == Some(true)).collect();
         let mut still = Vec::new();
         for (mut open, ready) in std::mem::take(&mut self.open).into_iter().zip(ready) {
-            let over = (ready && open.advance()) || open.request.at.elapsed() > PATIENCE;
-            if over {
+            let end = if ready { open.asking.advance() } else { None };
+            if let Some(node) = end.flatten() {
+                open.request.answer = Some((node, Instant::now()));
+            }
+            if end.is_some() || open.request.at.elapsed() > PATIENCE {
                 self.done.push((open.source, open.request));
             } else {
                 still.push(open);
@@ -236,128 +221,12 @@ impl Asking {
     /// Notes who accepts connections, by the Ethernet header: the cluster's MAC is never a source.
     fn listen(&mut self) -> Result<()> {
         while let Some(frame) = self.wire.receive()? {
-            if let Some((source, mac)) = acceptance(&frame) {
-                self.accepted.entry(source).or_default().insert(mac);
+            let segment = asking::segment(&frame, VIP_ADDRESS);
+            if let Some(segment) = segment.filter(|segment| segment.accepts) {
+                let macs = self.accepted.entry(segment.to).or_default();
+                macs.insert(segment.mac);
             }
         }
         Ok(())
-    }
-}
-
-impl Open {
-    fn events(&self) -> PollFlags {
-        if self.sent {
-            PollFlags::POLLIN
-        } else {
-            PollFlags::POLLOUT
-        }
-    }
-
-    /// Goes as far as it can without waiting; whether it is over.
-    fn advance(&mut self) -> bool {
-        if !self.sent {
-            // Far smaller than an empty send buffer: it goes whole or fails.
-            if self.stream.write_all(b"GET / HTTP/1.0\r\n\r\n").is_err() {
-                return true;
-            }
-            self.sent = true;
-        }
-        let mut buffer = [0; 1024];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => {
-                    self.request.answer = named(&self.page).map(|node| (node, Instant::now()));
-                    return true;
-                }
-                Ok(length) => self.page.extend(&buffer[..length]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return true,
-            }
-        }
-    }
-}
-
-/// A connection under way to the VIP's port 80.
-fn open(source: Source) -> Result<TcpStream> {
-    let socket = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    // Closed with a reset, so that no end keeps it, whoever had it.
-    let linger = libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    setsockopt(&socket, sockopt::Linger, &linger)?;
-    let local = SockaddrIn::from(SocketAddrV4::new(source.0, source.1));
-    bind(socket.as_raw_fd(), &local)?;
-    let remote = SockaddrIn::from(SocketAddrV4::new(VIP_ADDRESS, 80));
-    match connect(socket.as_raw_fd(), &remote) {
-        Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket.into()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The node that a whole page names.
-fn named(page: &[u8]) -> Option<usize> {
-    let page = std::str::from_utf8(page).ok()?;
-    let (head, body) = page.split_once("\r\n\r\n")?;
-    if !head.starts_with("HTTP/1.0 200 ") {
-        return None;
-    }
-    body.strip_prefix("node ")?.strip_suffix('\n')?.parse().ok()
-}
-
-/// The connection that a frame from the VIP accepts, and whose frame it is.
-fn acceptance(frame: &[u8]) -> Option<(Source, Mac)> {
-    let (ethernet, ip) = frame.split_at_checked(14)?;
-    let address = |at: usize| -> Option<Ipv4Addr> {
-        Some(<[u8; 4]>::try_from(ip.get(at..at + 4)?).ok()?.into())
-    };
-    if *ip.get(9)? != packet::TCP || address(12)? != VIP_ADDRESS {
-        return None;
-    }
-    let tcp = ip.get(usize::from(ip[0] & 15) * 4..)?;
-    if tcp.get(13)? & (packet::SYN | packet::ACK) != packet::SYN | packet::ACK {
-        return None;
-    }
-    let port = u16::from_be_bytes([tcp[2], tcp[3]]);
-    Some(((address(16)?, port), ethernet[6..12].try_into().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_whole_page_names_a_node() {
-        assert_eq!(named(b"HTTP/1.0 200 OK\r\nA: b\r\n\r\nnode 3\n"), Some(3));
-        assert_eq!(named(b"HTTP/1.0 200 OK\r\nA: b\r\n\r\nnode 3"), None);
-        assert_eq!(named(b"HTTP/1.0 503 no\r\nA: b\r\n\r\nnode 3\n"), None);
-        assert_eq!(named(b""), None);
-    }
-
-    #[test]
-    fn an_accepting_segment_is_told_from_others() {
-        let client = Ipv4Addr::new(10, 0, 0, 100);
-        let frame = |flags| {
-            let ports = [0, 80, 0x9c, 0x41];
-            let segment = packet::tcp((VIP_ADDRESS, client), ports, flags);
-            let ip = packet::Ip::new(packet::TCP, VIP_ADDRESS, client, segment);
-            packet::frame(
-                [2, 0, 0, 0, 0, 100],
-                [2, 0, 0, 0, 0, 3],
-                ETH_IP,
-                &ip.bytes(),
-            )
-        };
-        let both = packet::SYN | packet::ACK;
-        let wanted = Some(((client, 40001), [2, 0, 0, 0, 0, 3]));
-        assert_eq!(acceptance(&frame(both)), wanted);
-        assert_eq!(acceptance(&frame(packet::ACK)), None);
-        assert_eq!(acceptance(&frame(both)[..40]), None);
     }
 }

@@ -8,17 +8,13 @@ use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
 use harness::clean::uses;
-use harness::cluster::takers;
-use harness::cluster::Node;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
-use harness::flow::Flow;
+use harness::flow::sixty_clients;
 use harness::host;
 use harness::host::expect_no_vip;
 use harness::host::host;
 use harness::host::program;
-use harness::packet;
-use harness::packet::Ip;
 use harness::tests;
 use harness::Cluster;
 use harness::Ctx;
@@ -63,58 +59,12 @@ fn two_machines(ctx: &mut Ctx) -> Result<Cluster> {
 
 /// Types a line on both machines; the second one is told its own number.
 fn typed_on_both(cluster: &Cluster, line: &str) -> Result<()> {
-    let [first, second] = both(cluster)?;
+    let [first, second] = cluster.both()?;
     typed(&first.ns, line)?;
     typed(
         &second.ns,
         &line.replace("--local-node 1", "--local-node 2"),
     )?;
-    Ok(())
-}
-
-fn both(cluster: &Cluster) -> Result<&[Node; 2]> {
-    cluster.nodes.as_slice().try_into().context("two nodes")
-}
-
-/// Sixty clients ask for a page: each must be answered by those of the two machines that
-/// `answering` has for the number that the hash gives it.
-fn sixty_clients(
-    cluster: &Cluster,
-    vip: Ipv4Addr,
-    seed: u32,
-    answering: [&[usize]; 2],
-) -> Result<()> {
-    let flows: Vec<Flow> = (1..=60)
-        .map(|number| {
-            let source = Ipv4Addr::new(11, 1, 2, number);
-            let ports = [0x9c, number, 0, 80];
-            let segment = packet::tcp((source, vip), ports, packet::SYN);
-            let mut ip = Ip::new(packet::TCP, source, vip, segment);
-            ip.id = number.into();
-            Flow { ip, ports }
-        })
-        .collect();
-    let packets: Vec<Vec<u8>> = flows.iter().map(|flow| flow.ip.bytes()).collect();
-    let heard = cluster.ask(&packets)?;
-    for number in [1, 2] {
-        let mut share = flows
-            .iter()
-            .filter(|flow| flow.node(0, seed, 2) == number)
-            .peekable();
-        ensure!(
-            share.peek().is_some(),
-            "no client falls to machine {number}"
-        );
-        for flow in share {
-            let seen = takers(&heard, flow.ip.id)?;
-            let wanted = answering[number - 1];
-            let source = flow.ip.source;
-            ensure!(
-                seen == wanted,
-                "{source}, of share {number}: {wanted:?} became {seen:?}"
-            );
-        }
-    }
     Ok(())
 }
 
@@ -130,9 +80,9 @@ fn articles_iptables_tutorial(ctx: &mut Ctx) -> Result<()> {
         // A later rule of the same VIP, --new left out.
         typed_on_both(&cluster, "iptables -A INPUT -p tcp -d 192.168.0.5 --dport 443 -j CLUSTERIP")?;
         ctx.expect_silence()?;
-        sixty_clients(&cluster, VIP, seed, [&[1], &[2]])?;
+        sixty_clients(&cluster, (VIP, 80), seed, [&[1], &[2]])?;
 
-        let [first, second] = both(&cluster)?;
+        let [first, second] = cluster.both()?;
         for (node, number) in [(first, "1\n"), (second, "2\n")] {
             let seen = typed(&node.ns, "cat /proc/net/ipt_CLUSTERIP/192.168.0.5")?;
             ensure!(seen == number, "{number:?} became {seen:?}");
@@ -147,11 +97,11 @@ fn articles_iptables_tutorial(ctx: &mut Ctx) -> Result<()> {
 fn articles_loadbalancer_less_clusters(ctx: &mut Ctx) -> Result<()> {
     let cluster = two_machines(ctx)?;
     typed_on_both(&cluster, "iptables -A INPUT -d VIP -i eth0 -p tcp --dport 80 -j CLUSTERIP --new --hashmode sourceip --clustermac 01:23:45:67:89:AB --total-nodes 2 --local-node 1")?;
-    let [first, second] = both(&cluster)?;
+    let [first, second] = cluster.both()?;
     for node in [first, second] {
         node.ns.expect_memberships("eth0", "01:23:45:67:89:ab", 1)?;
     }
-    sixty_clients(&cluster, VIP_ADDRESS, 0, [&[1], &[2]])?;
+    sixty_clients(&cluster, (VIP_ADDRESS, 80), 0, [&[1], &[2]])?;
     // The first one fails; the survivor takes over.
     typed(&first.ns, "ip link set eth0 down")?;
     typed(&second.ns, r#"echo "+1" > /proc/net/ipt_CLUSTERIP/VIP"#)?;
@@ -162,7 +112,7 @@ fn articles_loadbalancer_less_clusters(ctx: &mut Ctx) -> Result<()> {
     )?;
     typed(&first.ns, r#"echo "-1" > /proc/net/ipt_CLUSTERIP/VIP"#)?;
     ensure!(typed(&first.ns, "cat /proc/net/ipt_CLUSTERIP/VIP")?.is_empty());
-    sixty_clients(&cluster, VIP_ADDRESS, 0, [&[2], &[2]])?;
+    sixty_clients(&cluster, (VIP_ADDRESS, 80), 0, [&[2], &[2]])?;
     ctx.expect_silence()
 }
 
@@ -172,18 +122,18 @@ fn articles_simple_load_balancing(ctx: &mut Ctx) -> Result<()> {
     typed_on_both(&cluster, "ip addr del VIP/24 dev eth0")?;
     typed_on_both(&cluster, "ip addr add VIP/32 dev eth0 label eth0:1")?;
     typed_on_both(&cluster, "iptables -I INPUT -d VIP -i eth0 -p tcp --dport 80 -j CLUSTERIP --new --clustermac 01:02:03:04:05:06 --total-nodes 2 --local-node 1 --hashmode sourceip")?;
-    sixty_clients(&cluster, VIP_ADDRESS, 0, [&[1], &[2]])?;
-    let [first, second] = both(&cluster)?;
+    sixty_clients(&cluster, (VIP_ADDRESS, 80), 0, [&[1], &[2]])?;
+    let [first, second] = cluster.both()?;
     // web2 crashes,
     typed(&second.ns, "iptables -F INPUT; ip addr del VIP/32 dev eth0")?;
     typed(&first.ns, r#"echo "+2" >> /proc/net/ipt_CLUSTERIP/VIP"#)?;
     ensure!(typed(&first.ns, "cat /proc/net/ipt_CLUSTERIP/VIP")? == "1,2\n");
-    sixty_clients(&cluster, VIP_ADDRESS, 0, [&[1], &[1]])?;
+    sixty_clients(&cluster, (VIP_ADDRESS, 80), 0, [&[1], &[1]])?;
     // and is back.
     typed(&second.ns, "ip addr add VIP/32 dev eth0 label eth0:1; iptables -I INPUT -d VIP -i eth0 -p tcp --dport 80 -j CLUSTERIP --new --clustermac 01:02:03:04:05:06 --total-nodes 2 --local-node 2 --hashmode sourceip")?;
     typed(&first.ns, r#"echo "-2" >> /proc/net/ipt_CLUSTERIP/VIP"#)?;
     ensure!(typed(&first.ns, "cat /proc/net/ipt_CLUSTERIP/VIP")? == "1\n");
-    sixty_clients(&cluster, VIP_ADDRESS, 0, [&[1], &[2]])?;
+    sixty_clients(&cluster, (VIP_ADDRESS, 80), 0, [&[1], &[2]])?;
     ctx.expect_silence()
 }
 

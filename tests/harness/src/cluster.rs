@@ -108,6 +108,11 @@ impl Cluster {
         Ok(Self { wire, nodes })
     }
 
+    /// The nodes of a cluster of two.
+    pub fn both(&self) -> Result<&[Node; 2]> {
+        self.nodes.as_slice().try_into().context("two nodes")
+    }
+
     /// Gives each node the rule, in `table` and `chain`, with its own number; a VIP from before goes.
     pub fn rules(&self, table: &str, chain: &str, mode: &str, seed: u32) -> Result<()> {
         let total = self.nodes.len();

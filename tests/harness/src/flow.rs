@@ -2,9 +2,13 @@
 
 //! Flows of many clients, and the node that each belongs to by the kernel's own hash.
 
+use super::cluster::takers;
+use super::cluster::Cluster;
 use super::cluster::VIP_ADDRESS;
 use super::packet;
 use super::packet::Ip;
+use anyhow::ensure;
+use anyhow::Result;
 use std::net::Ipv4Addr;
 
 /// One flow: its first packet.
@@ -54,6 +58,49 @@ fn flow(id: u16, random: &mut Random) -> Flow {
     );
     ip.id = id;
     Flow { ip, ports }
+}
+
+/// Sixty clients ask for a page: each must be taken by those of the two machines that `answering` has for
+/// the number that the hash gives it.
+pub fn sixty_clients(
+    cluster: &Cluster,
+    (vip, port): (Ipv4Addr, u16),
+    seed: u32,
+    answering: [&[usize]; 2],
+) -> Result<()> {
+    let [high, low] = port.to_be_bytes();
+    let flows: Vec<Flow> = (1..=60)
+        .map(|number| {
+            let source = Ipv4Addr::new(11, 1, 2, number);
+            let ports = [0x9c, number, high, low];
+            let segment = packet::tcp((source, vip), ports, packet::SYN);
+            let mut ip = Ip::new(packet::TCP, source, vip, segment);
+            ip.id = number.into();
+            Flow { ip, ports }
+        })
+        .collect();
+    let packets: Vec<Vec<u8>> = flows.iter().map(|flow| flow.ip.bytes()).collect();
+    let heard = cluster.ask(&packets)?;
+    for number in [1, 2] {
+        let mut share = flows
+            .iter()
+            .filter(|flow| flow.node(0, seed, 2) == number)
+            .peekable();
+        ensure!(
+            share.peek().is_some(),
+            "no client falls to machine {number}"
+        );
+        for flow in share {
+            let seen = takers(&heard, flow.ip.id)?;
+            let wanted = answering[number - 1];
+            let source = flow.ip.source;
+            ensure!(
+                seen == wanted,
+                "{source}, of share {number}: {wanted:?} became {seen:?}"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// A first packet's transport header; ICMP's identifier is `id`.

@@ -4,11 +4,11 @@
 //! before, and what came back for them over the wire, seen below TCP.
 
 use crate::bed::VIP;
-use crate::wire::node;
-use crate::wire::segment;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use asking::segment;
+use asking::Mac;
 use harness::tap::Tap;
 use harness::tap::ETH_ARP;
 use harness::tap::ETH_IP;
@@ -16,28 +16,12 @@ use harness::Netns;
 use nix::errno::Errno;
 use nix::poll::poll;
 use nix::poll::PollFd;
-use nix::poll::PollFlags;
-use nix::sys::socket::bind;
-use nix::sys::socket::connect;
-use nix::sys::socket::setsockopt;
-use nix::sys::socket::socket;
-use nix::sys::socket::sockopt;
-use nix::sys::socket::AddressFamily;
-use nix::sys::socket::SockFlag;
-use nix::sys::socket::SockType;
-use nix::sys::socket::SockaddrIn;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::io::ErrorKind;
-use std::io::Read;
-use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::SocketAddrV4;
-use std::net::TcpStream;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -56,8 +40,6 @@ pub const GIVEN_UP: Duration = Duration::from_secs(10);
 const AFTERMATH: Duration = Duration::from_millis(500);
 /// `sourceip-sourceport`.
 const MODE: u32 = 1;
-
-pub type Mac = [u8; 6];
 
 /// One connection.
 #[derive(Clone, Debug)]
@@ -194,10 +176,8 @@ impl Stream {
 
 struct Request {
     place: usize,
-    stream: TcpStream,
+    asking: asking::Request,
     started: Instant,
-    sent: bool,
-    answer: Vec<u8>,
 }
 
 struct Engine {
@@ -262,15 +242,15 @@ impl Engine {
         let ports = [port.to_be_bytes(), 80_u16.to_be_bytes()].concat();
         let ports = ports.try_into().ok().context("four bytes")?;
         let started = Instant::now();
-        let stream = open(client, port).with_context(|| format!("{client}:{port}"))?;
+        let from = SocketAddrV4::new(client, port);
+        let asking = asking::Request::start(from, SocketAddrV4::new(VIP.parse()?, 80))
+            .with_context(|| format!("asking from {from}"))?;
         let mut asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
         self.places.insert((client, port), asked.len());
         self.open.push(Request {
             place: asked.len(),
-            stream: stream.into(),
+            asking,
             started,
-            sent: false,
-            answer: Vec::new(),
         });
         asked.push(Asked {
             share: jhash::node(MODE, client.octets(), ports, 0, crate::bed::NODES as u32) as usize,
@@ -289,7 +269,7 @@ impl Engine {
         let mut polled: Vec<PollFd> = self
             .open
             .iter()
-            .map(|request| PollFd::new(request.stream.as_fd(), request.events()))
+            .map(|request| PollFd::new(request.asking.as_fd(), request.asking.events()))
             .collect();
         match poll(&mut polled, 10_u16) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -300,7 +280,11 @@ impl Engine {
         let asked = &self.asked;
         self.open.retain_mut(|request| {
             let ready = ready.next() == Some(true);
-            let end = if ready { request.advance() } else { None };
+            let end = if ready {
+                request.asking.advance()
+            } else {
+                None
+            };
             let given_up = request.started.elapsed() > GIVEN_UP;
             if end.is_none() && !given_up {
                 return true;
@@ -319,14 +303,14 @@ impl Engine {
     fn listen(&mut self) -> Result<()> {
         let vip: Ipv4Addr = VIP.parse()?;
         while let Some(frame) = self.tap.receive()? {
-            let Some((mac, flow, accepts)) = segment(&frame, vip) else {
+            let Some(segment) = segment(&frame, vip) else {
                 continue;
             };
-            if let Some(place) = self.places.get(&flow) {
+            if let Some(place) = self.places.get(&segment.to) {
                 let mut asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
-                asked[*place].senders.insert(mac);
-                if accepts {
-                    asked[*place].accepted.insert(mac);
+                asked[*place].senders.insert(segment.mac);
+                if segment.accepts {
+                    asked[*place].accepted.insert(segment.mac);
                 }
             }
         }
@@ -334,59 +318,6 @@ impl Engine {
     }
 }
 
-impl Request {
-    fn events(&self) -> PollFlags {
-        if self.sent {
-            PollFlags::POLLIN
-        } else {
-            PollFlags::POLLOUT
-        }
-    }
-
-    /// The end of it, if it has come: the node that answered, or none.
-    fn advance(&mut self) -> Option<Option<usize>> {
-        if !self.sent {
-            // The request is far smaller than an empty send buffer: it goes whole or fails.
-            if self.stream.write_all(b"GET / HTTP/1.0\r\n\r\n").is_err() {
-                return Some(None);
-            }
-            self.sent = true;
-        }
-        let mut buffer = [0; 512];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Some(node(&self.answer)),
-                Ok(length) => self.answer.extend(&buffer[..length]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Some(None),
-            }
-        }
-    }
-}
-
 fn address(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 9, 0, 100 + number as u8)
-}
-
-fn open(client: Ipv4Addr, port: u16) -> Result<OwnedFd> {
-    let socket = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    // Closed with a reset, so that nothing is left of a connection.
-    let linger = nix::libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    setsockopt(&socket, sockopt::Linger, &linger)?;
-    let local = SockaddrIn::from(SocketAddrV4::new(client, port));
-    bind(socket.as_raw_fd(), &local)?;
-    let remote = SockaddrIn::from(SocketAddrV4::new(VIP.parse()?, 80));
-    match connect(socket.as_raw_fd(), &remote) {
-        Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -30,7 +30,6 @@ mod scenario;
 mod settled;
 mod start_bug;
 mod traces;
-mod wire;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -6,11 +6,11 @@
 use crate::bed::Bed;
 use crate::bed::Files;
 use crate::bed::VIP;
-use crate::client::Mac;
 use crate::machine::Machine;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use asking::Mac;
 use std::fs;
 use std::process::Command;
 

@@ -12,24 +12,14 @@ use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use asking::connecting;
 use harness::pace;
-use nix::errno::Errno;
-use nix::sys::socket::bind;
-use nix::sys::socket::connect;
-use nix::sys::socket::setsockopt;
-use nix::sys::socket::socket;
-use nix::sys::socket::sockopt;
-use nix::sys::socket::AddressFamily;
-use nix::sys::socket::SockFlag;
-use nix::sys::socket::SockType;
-use nix::sys::socket::SockaddrIn;
 use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::net::SocketAddrV4;
 use std::net::TcpStream;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -73,7 +63,9 @@ pub fn batch(
         let (address, port) = source(id);
         let number = nodes::number(address, port) - 1;
         if Some(number) != left_out {
-            let stream = cluster.client.enter(|| connecting(address, port))??;
+            let from = SocketAddrV4::new(address, port);
+            let to = SocketAddrV4::new(VIP, PORT);
+            let stream = cluster.client.enter(|| connecting(from, to))??;
             open.push(Connection {
                 id,
                 number,
@@ -184,26 +176,4 @@ fn advance(connection: &mut Connection, holder: &[usize; NODES]) -> Result<bool>
         holder[connection.number]
     );
     Ok(true)
-}
-
-/// A connection on its way, that ends with a reset, so that no end keeps it.
-fn connecting(address: Ipv4Addr, port: u16) -> nix::Result<TcpStream> {
-    let socket = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    let linger = libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    setsockopt(&socket, sockopt::Linger, &linger)?;
-    let local = SockaddrIn::from(SocketAddrV4::new(address, port));
-    bind(socket.as_raw_fd(), &local)?;
-    let remote = SockaddrIn::from(SocketAddrV4::new(VIP, PORT));
-    match connect(socket.as_raw_fd(), &remote) {
-        Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket.into()),
-        Err(error) => Err(error),
-    }
 }

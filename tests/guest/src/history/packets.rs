@@ -5,6 +5,7 @@
 use crate::input;
 use crate::raw;
 use anyhow::Result;
+use harness::cluster::Node;
 use harness::flushed::grace_period;
 use harness::tests;
 use harness::Cluster;
@@ -20,18 +21,26 @@ pub fn tests() -> Vec<Test> {
 }
 
 fn bug_d13_line_for_each_packet(ctx: &mut Ctx) -> Result<()> {
-    input::input_no_line_per_packet_d13(ctx)
+    let cluster = Cluster::new(ctx, 1)?;
+    let result = input::no_line_per_packet(ctx, &cluster);
+    rules_first(&cluster.nodes[0])?;
+    result
 }
 
 fn bug_d15_template_is_written(ctx: &mut Ctx) -> Result<()> {
     let cluster = Cluster::new(ctx, 1)?;
-    let node = &cluster.nodes[0];
-    let result = raw::template_is_not_written(node);
-    // The rules first: see `machine`.
-    node.ns.iptables("-F")?;
-    node.ns.iptables("-t raw -F")?;
-    grace_period();
+    let result = raw::template_is_not_written(&cluster.nodes[0]);
+    rules_first(&cluster.nodes[0])?;
     result
+}
+
+/// As in `machine`: a test that fails leaves its rules.
+fn rules_first(node: &Node) -> Result<()> {
+    for table in ["filter", "raw"] {
+        node.ns.iptables(&format!("-t {table} -F"))?;
+    }
+    grace_period();
+    Ok(())
 }
 
 /// AH gives its SPI, no port is swapped, and of ICMP nothing is hashed.
