@@ -7,7 +7,7 @@
 # torture T SHORT SEED STRETCH LONG (see the head of scripts/torture), for ha T SHORT LONG WRITE (scripts/ha).
 
 MAKEFLAGS += --no-print-directory
-export SUITE KVER KDIR KSRC FLAVOUR ARCH T SHORT SEED LANE MUTANTS WRITE CHECK ROUNDS STRETCH LONG DESTDIR PREFIX
+export SUITE KVER KDIR KSRC FLAVOUR ARCH T K SHORT SEED LANE MUTANTS WRITE CHECK ROUNDS STRETCH LONG DESTDIR PREFIX
 
 .PHONY: all probe demo test vm install uninstall help clean conformance ha bench torture deb matrix
 
@@ -50,9 +50,8 @@ clean:
 deb:
 	@scripts/deb
 
-matrix: what = all supported kernels in one run
 matrix:
-	@echo "not there yet: $(what)" >&2; exit 2
+	@scripts/matrix
 
 help:
 	@echo 'make           build module and extension: for the running kernel (KVER, KDIR: another) where it can have them, or else in the lab; it says which'
@@ -67,8 +66,8 @@ help:
 	@echo 'make install   install module, extension and man page for the running kernel (DESTDIR, PREFIX)'
 	@echo 'make uninstall remove what make install put there'
 	@echo 'make deb       the Debian packages, in build/deb: built twice, compared, read by lintian (scripts/deb-check: DKMS with them)'
+	@echo 'make matrix    the archive'"'"'s kernels one after the other: the whole guest suite on the first, a short form on the others (K=name: one)'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
 	@echo 'make help      this'
 	@echo
 	@echo 'In the lab, for a kernel of the archive: make SUITE=trixie-backports. Another kernel: make SUITE=sid demo, make KVER=7.2.9 test. More: scripts/lab help'
-	@echo 'Not there yet: matrix'

@@ -7,18 +7,19 @@
 # shellcheck source=/dev/null
 . scripts/lanes.sh
 # shellcheck source=/dev/null
-. scripts/ha.d/pages.sh # write_table
+. scripts/pages.sh # write_table
 
 # build: the program, after its own tests; ends the part when it does not build.
 build() {
 	mkdir -p build/ha/pacemaker
 	if ! {
-		scripts/lab build &&
+		flock 8 && # another part may be building the same
+			scripts/lab build &&
 			scripts/lab exec -- cargo test --locked --release --quiet -p pacemaker &&
 			scripts/lab exec -- cargo build --locked --release --quiet -p pacemaker &&
 			install -m 644 "$(scripts/lab module-path)" build/ha/pacemaker/ipt_CLUSTERIP.ko &&
 			install -m 755 build/cargo/release/pacemaker userspace/ocf/ClusterIP build/ha/pacemaker
-	} >build/ha/build.log 2>&1; then
+	} 8>build/ha/building >build/ha/build.log 2>&1; then
 		tail -n 20 build/ha/build.log
 		echo "the program does not build, or its own tests fail"
 		echo "0 passed, 1 failed"

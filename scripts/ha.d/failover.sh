@@ -4,18 +4,19 @@
 # For the parts of make ha that are tests of one program, failover-tests: keepalived, strongswan, articles.
 
 # shellcheck source=/dev/null
-. scripts/ha.d/pages.sh # write_table
+. scripts/pages.sh # write_table
 
 # failover_payload DIR: what the guest gets.
 failover_payload() {
 	local to=$1 log=build/log/failover-build.log
 	rm -rf "$to"
-	mkdir -p "$to/failover" "$to/xtables" build/log
+	mkdir -p "$to/failover" "$to/xtables" build/log build/ha
 	if ! {
-		scripts/lab build && scripts/extension build &&
+		flock 8 && # another part may be building the same
+			scripts/lab build && scripts/extension build &&
 			scripts/lab exec -- cargo test --locked --release --quiet -p failover &&
 			scripts/lab exec -- cargo build --locked --release --quiet -p failover
-	} >"$log" 2>&1; then
+	} 8>build/ha/building >"$log" 2>&1; then
 		tail -n 30 "$log"
 		echo "the program does not build, or its own tests fail"
 		return 1
