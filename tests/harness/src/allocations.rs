@@ -25,6 +25,8 @@ pub struct Allocations {
     /// Where the module was, each time that it was seen loaded: stacks of its former lives have no
     /// names.
     ranges: Vec<Range<u64>>,
+    /// In jiffies: what was allocated before is not looked at.
+    since: u64,
 }
 
 impl Allocations {
@@ -42,7 +44,16 @@ impl Allocations {
         Ok(Self {
             mount: path,
             ranges: Vec::new(),
+            since: 0,
         })
+    }
+
+    /// Leaves out all that is there now, for a test that begins with the module unloaded. A stack has
+    /// names for sixteen frames at most, and those of whoever is at a place now: what was called from
+    /// another module's start, long gone, may look like ours.
+    pub fn from_now_on(mut self) -> Result<Self> {
+        self.since = jiffies()?;
+        Ok(self)
     }
 
     /// Notes where the module is now.
@@ -84,8 +95,10 @@ impl Allocations {
             // The ids of other mechanisms may be among file names.
             let traces = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
             caches += 1;
+            let now = jiffies()?;
             for trace in traces.split("\n\n") {
-                if self.is_ours(trace) {
+                let born = now.saturating_sub(youngest(trace).unwrap_or(0));
+                if born >= self.since && self.is_ours(trace) {
                     let number = trace.split_whitespace().next().context("alloc_traces")?;
                     let number = number.parse().context("alloc_traces")?;
                     held.push((number, trace.to_string()));
@@ -134,6 +147,23 @@ impl Allocations {
             .and_then(|digits| u64::from_str_radix(digits, 16).ok())
             .is_some_and(|address| self.ranges.iter().any(|range| range.contains(&address)))
     }
+}
+
+/// The kernel's clock, in which it says how old an object is.
+fn jiffies() -> Result<u64> {
+    let timers = fs::read_to_string("/proc/timer_list")?;
+    let said = timers
+        .lines()
+        .find_map(|line| line.strip_prefix("jiffies: "));
+    let said = said.context("/proc/timer_list tells no jiffies")?;
+    said.trim().parse().context("jiffies")
+}
+
+/// The age of the youngest object with a stack, in jiffies: `age=LEAST/MEAN/MOST`, or `age=ONE`.
+fn youngest(trace: &str) -> Option<u64> {
+    let (_, ages) = trace.lines().next()?.split_once(" age=")?;
+    let least = ages.split(['/', ' ']).next()?;
+    least.parse().ok()
 }
 
 impl Drop for Allocations {
