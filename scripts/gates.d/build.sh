@@ -87,6 +87,12 @@ panic_reach() {
 	cargo run --locked --quiet -p tools --bin panic-reach -- "$1" "${ENTRIES[@]}"
 }
 
+# What debian/crates copies has all that it depends on.
+gate_packages() {
+	debian/crates "$OUT/crates" &&
+		cargo metadata --offline --format-version 1 --manifest-path "$OUT/crates/tree/Cargo.toml" >/dev/null
+}
+
 # The module of gate_silent, which comes first; alone, this gate builds it.
 gate_panic_reach() {
 	[ -f "$OUT/module/ipt_CLUSTERIP.ko" ] || gate_silent || return

@@ -9,18 +9,21 @@
 # shellcheck source=/dev/null
 . scripts/pages.sh # write_table
 
+# Its own, for another part may run at the same time.
+payload=build/ha/${0##*/}.payload
+
 # build: the program, after its own tests; ends the part when it does not build.
 build() {
-	mkdir -p build/ha/pacemaker
+	mkdir -p "$payload"
 	if ! {
 		flock 8 && # another part may be building the same
 			scripts/lab build &&
 			scripts/lab exec -- cargo test --locked --release --quiet -p pacemaker &&
 			scripts/lab exec -- cargo build --locked --release --quiet -p pacemaker &&
-			install -m 644 "$(scripts/lab module-path)" build/ha/pacemaker/ipt_CLUSTERIP.ko &&
-			install -m 755 build/cargo/release/pacemaker userspace/ocf/ClusterIP build/ha/pacemaker
-	} 8>build/ha/building >build/ha/build.log 2>&1; then
-		tail -n 20 build/ha/build.log
+			install -m 644 "$(scripts/lab module-path)" "$payload/ipt_CLUSTERIP.ko" &&
+			install -m 755 build/cargo/release/pacemaker userspace/ocf/ClusterIP "$payload"
+	} 8>build/ha/building >"$payload.log" 2>&1; then
+		tail -n 20 "$payload.log"
 		echo "the program does not build, or its own tests fail"
 		echo "0 passed, 1 failed"
 		exit 1
@@ -32,7 +35,7 @@ build() {
 in_guest() {
 	local suite=$1 limit=$2
 	shift 2
-	scripts/lab boot --icount --append transparent_hugepage=never --root "$suite" --payload build/ha/pacemaker --mem 2G \
+	scripts/lab boot --icount --append transparent_hugepage=never --root "$suite" --payload "$payload" --mem 2G \
 		--timeout "$limit" --console "ha/$1-$suite.console" -- /opt/clusterip/pacemaker "$@"
 }
 

@@ -11,6 +11,8 @@ MACHINE_ROOT=${MACHINE_ROOT:-}
 [ -n "${KVER:-}" ] || KVER=$(uname -r)
 [ -n "${KDIR:-}" ] || KDIR=$MACHINE_ROOT/lib/modules/$KVER/build
 CONFIG=$KDIR/.config
+# Where Debian has modinfo and iptables; an ordinary user's shell does not look there.
+PATH=$PATH:$MACHINE_ROOT/usr/sbin:$MACHINE_ROOT/sbin
 
 # setting NAME: y, m, or what else CONFIG_NAME is; nothing where it is off.
 setting() {

@@ -28,7 +28,7 @@ headers_fetch() {
 	experimental) local BASE=sid ;;
 	trixie-backports) local BASE=trixie ;;
 	esac
-	[ -d "$CACHE/apt-$SUITE/lists/partial" ] || apt_refresh
+	apt_refresh # the lists may be older than what the archive has kept
 	# linux-headers-7.2.12+deb13-amd64, but not ...-cloud-amd64
 	read -r package version < <(apt_suite_packages | awk -v flavour="$flavour" '
 		$1 == "Package:" { package = $2 }

@@ -17,7 +17,7 @@ extension_places() {
 }
 
 probe_extension() {
-	if ! iptables=$(command -v iptables-legacy 2>/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v iptables-legacy); then
+	if ! iptables=$(command -v iptables-legacy); then
 		extension "there is no iptables-legacy here, the one iptables that can speak to the module; install iptables."
 		return
 	fi
