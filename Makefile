@@ -9,7 +9,7 @@
 MAKEFLAGS += --no-print-directory
 export SUITE KVER KDIR KSRC FLAVOUR ARCH T K SHORT SEED LANE MUTANTS WRITE CHECK ROUNDS STRETCH LONG DESTDIR PREFIX
 
-.PHONY: all probe demo test vm install uninstall help clean conformance ha bench torture deb matrix
+.PHONY: all probe demo test vm install uninstall help clean conformance ha bench torture deb upgrade matrix
 
 all:
 	@scripts/build
@@ -50,6 +50,9 @@ clean:
 deb:
 	@scripts/deb
 
+upgrade:
+	@scripts/upgrade
+
 matrix:
 	@scripts/matrix
 
@@ -67,6 +70,7 @@ help:
 	@echo 'make uninstall remove what make install put there'
 	@echo 'make deb       the Debian packages, in build/deb: built twice, compared, read by lintian (scripts/deb-check: DKMS with them)'
 	@echo 'make matrix    the archive'"'"'s kernels one after the other: the whole guest suite on the first, a short form on the others (K=name: one)'
+	@echo 'make upgrade   a server in a guest: the packages installed, the kernel upgraded, the machine rebooted, all purged (20 minutes)'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
 	@echo 'make help      this'
 	@echo

@@ -45,14 +45,5 @@ dkms_exec() {
 	host_check
 	dkms_root_have
 	mkdir -p "$BUILD/deb" "$BUILD/dkms-root"
-	# shellcheck disable=SC2016  # expanded in there
-	in_ns bash -c '
-		set -e
-		root=$1 over=$2
-		shift 2
-		mount -t tmpfs tmpfs "$over"
-		mkdir "$over/upper" "$over/work" "$over/root"
-		mount -t overlay overlay -o "lowerdir=$root,upperdir=$over/upper,workdir=$over/work" "$over/root"
-		"$@"' dkms "$DKMS_ROOT" "$BUILD/dkms-root" \
-		"$LAB_SELF" __stage in_root "$BUILD/dkms-root/root" rw -b "$TREE:/src:ro" -b "$BUILD/deb:/out" /src "$@"
+	in_over "$DKMS_ROOT" "$BUILD/dkms-root" -b "$TREE:/src:ro" -b "$BUILD/deb:/out" /src "$@"
 }

@@ -62,6 +62,19 @@ in_root() {
 		bash -c "$NS_SCRIPT" lab "$root" "$mode" "${#binds[@]}" "${binds[@]}" "$@"
 }
 
+# in_over ROOT SCRATCH [-b FROM:TO[:ro]]... DIRECTORY COMMAND...: as in_root, but what is written to the root is lost in the end.
+in_over() {
+	# shellcheck disable=SC2016  # expanded in there
+	in_ns bash -c '
+		set -e
+		root=$1 over=$2 self=$3
+		shift 3
+		mount -t tmpfs tmpfs "$over"
+		mkdir "$over/upper" "$over/work" "$over/root"
+		mount -t overlay overlay -o "lowerdir=$root,upperdir=$over/upper,workdir=$over/work" "$over/root"
+		"$self" __stage in_root "$over/root" rw "$@"' over "$1" "$2" "$LAB_SELF" "${@:3}"
+}
+
 # in_ns COMMAND...: on the host's root, in namespaces of its own.
 in_ns() {
 	setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc -- "$@"
