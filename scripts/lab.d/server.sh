@@ -5,7 +5,9 @@
 # on a disk of its own, what apt would fetch, for the guest has no network to the archive. Only make upgrade boots it.
 # Made anew each month.
 
-# What the minimal installation has not, and what is installed in the guest besides kernels and our packages' own needs.
+# Two disks: pristine, and ready for our packages: compilers and the like are installed.
+
+# What the minimal installation has not, and what is installed besides kernels and our packages' own needs.
 SERVER_BASE="initramfs-tools zstd ca-certificates openssl"
 SERVER_WANTED="dkms iptables iptables-persistent resource-agents"
 
@@ -56,9 +58,32 @@ server_make() {
 		server_tree "$dir" $kernel
 	done
 	mksquashfs "$dir/repository" "$dir/repository.img" -noI -noD -noF -noX -noappend -no-progress -quiet
-	mke2fs -q -t ext4 -L root -d "$dir/root" "$dir/root.img" 8G
+	server_disk "$dir" pristine
+	server_ready "$dir"
+	server_disk "$dir" ready
 	printf '%s\n' "OLD_KERNEL='$OLD_KERNEL'" "NEW_KERNEL='$NEW_KERNEL'" "NEEDS='$(server_needs)'" >"$dir/words"
-	rm -rf "$dir/root" "$dir/repository"
+	rm -rf "$dir/root" "$dir/repository" "$dir/trees"
+}
+
+server_disk() {
+	mke2fs -q -t ext4 -L root -d "$1/root" "$1/$2.img" 8G
+}
+
+# The same server with all that our packages stand on, and with the trees that DKMS would rebuild for its kernels: what
+# is minutes here is hours where QEMU translates. iptables-persistent would save this machine's rules; it comes later.
+server_ready() {
+	local dir=$1 old
+	read -r -a old <<<"$OLD_KERNEL"
+	# shellcheck disable=SC2016  # expanded in there
+	in_root "$dir/root" rw -b "$dir/repository:/mnt:ro" / sh -ec '
+		export DEBIAN_FRONTEND=noninteractive
+		echo "deb [trusted=yes] file:/mnt ./" >/run/list
+		apt="apt-get -q -y --no-install-recommends -o Dir::Etc::SourceList=/run/list -o APT::Sandbox::User=root"
+		$apt update
+		$apt install $1
+		$apt satisfy "$2"
+		apt-get clean' sh "${SERVER_WANTED/iptables-persistent/} linux-headers-${old[0]} ${old[2]}" "$(server_needs)"
+	cp -a "$dir/trees" "$dir/root/var/cache/clusterip"
 }
 
 # Unlike the lab's other roots this one keeps documentation and configuration: it is compared with what is left of it.
@@ -109,56 +134,4 @@ server_tree() {
 		KVER=$1 /root/clusterip/scripts/kernel tree
 		cp -a "/var/cache/clusterip/tree-$1" /media' sh "$2" "$4" "$(server_needs)"
 	rm -r "$1/over"
-}
-
-# server_boot DISK STEP SECONDS: one boot, from the disk's own kernel as a boot loader would take it. Nothing of ours is on
-# the disk for it: the unit that runs STEP when everything is up is handed over by the board.
-server_boot() {
-	local disk=$1 step=$2 limit=$3 run=$BUILD/upgrade/$2 file path rc=0
-	host_check
-	versions_have
-	server_have
-	accel_have
-	rm -rf "$run"
-	mkdir -p "$run"
-	for file in vmlinuz:vmlinuz initrd.img:initramfs; do
-		path=$(debugfs -R "stat /${file%:*}" "$disk" 2>/dev/null | sed -n 's/^Fast link dest: "\(.*\)"/\1/p')
-		say "$step: the disk boots ${path:-nothing, for it has no /${file%:*}}"
-		debugfs -R "dump /$path $run/${file#*:}" "$disk" 2>/dev/null
-	done
-	cat >"$run/unit" <<-END
-		[Unit]
-		Description=$step
-		After=multi-user.target
-		[Service]
-		Type=oneshot
-		StandardOutput=file:/dev/virtio-ports/clusterip.out
-		StandardError=inherit
-		ExecStart=mkdir -p /run/lab
-		ExecStart=mount -o ro /dev/disk/by-id/virtio-payload /run/lab
-		ExecStart=-bash /run/lab/steps/$step
-		ExecStart=systemctl --no-block poweroff
-	END
-	# shellcheck disable=SC2034  # qemu_args reads it
-	IMAGE_DIR=$run
-	CONSOLE=$run/console.log
-	: >"$CONSOLE"
-	qemu_args 2G 2 "$run/verdict" "$CONSOLE"
-	server_drive root "format=raw,cache=unsafe,file=$disk"
-	server_drive archive "format=raw,readonly=on,file=$SERVER_DIR/repository.img"
-	server_drive payload "format=raw,readonly=on,file=$BUILD/upgrade/payload.img"
-	QEMU+=(-chardev "file,id=out,path=$run/out" -device "virtserialport,chardev=out,name=clusterip.out"
-		-netdev "dgram,id=wire,local.type=unix,local.path=$BUILD/upgrade/guest,remote.type=unix,remote.path=$BUILD/upgrade/outside"
-		-device "virtio-net-pci,netdev=wire,mac=02:00:00:00:00:11"
-		-smbios "type=11,value=io.systemd.credential.binary:systemd.extra-unit.step.service=$(base64 -w0 "$run/unit")")
-	setpriv --pdeathsig KILL timeout --foreground -k 2 "$limit" setpriv --pdeathsig KILL "${QEMU[@]}" \
-		-append "root=LABEL=root ro $APPEND systemd.wants=step.service" </dev/null || rc=$?
-	marks_search "$CONSOLE" || rc=3
-	[ "$rc" = 0 ] || tail -n 25 "$CONSOLE" | sed 's/^/  | /' >&2
-	rm -f "$run"/{vmlinuz,initramfs}
-	return "$rc"
-}
-
-server_drive() {
-	QEMU+=(-drive "if=none,id=$1,$2" -device "virtio-blk-pci,drive=$1,serial=$1")
 }

@@ -24,25 +24,31 @@ check() {
 	fi
 }
 
+# typed WHAT COMMAND: as an admin at a shell, beside the packages, who says yes; what it prints is kept.
+typed() {
+	local what=$1 start=${EPOCHREALTIME%.*} said status=0
+	sed '1s/^/# /; 2,$s/^/> /' <<<"$2"
+	said=$(cd /run/lab/debs && APT_CONFIG=/run/yes bash -c "$2" 2>&1 </dev/null) || status=$?
+	printf '%s\n' "$said" | sed 's/.*\r//; s/^/| /'
+	if [ "$status" = 0 ]; then
+		printf 'ok     %s (%d s)\n' "$what" $((${EPOCHREALTIME%.*} - start))
+	else
+		printf 'FAILED %s\n' "$what"
+		printf '%s\n' "$said" | tail -n 40 | sed 's/^/         /'
+	fi
+}
+
 # The disk of packages takes the place of the network.
 archive() {
 	mkdir -p /run/archive
 	mount -o ro /dev/disk/by-id/virtio-archive /run/archive
 	echo "deb [trusted=yes] file:/run/archive ./" >/etc/apt/sources.list
+	echo 'APT::Get::Assume-Yes "true";' >/run/yes
 	apt-get -qq update
 }
 
 apt_install() {
 	apt-get -q -y --no-install-recommends install "$@"
-}
-
-device() {
-	for device in /sys/class/net/*; do
-		case ${device##*/} in
-		lo) ;;
-		*) echo "${device##*/}" ;;
-		esac
-	done
 }
 
 holds() {
@@ -52,7 +58,7 @@ holds() {
 # The module is DKMS's, of this kernel, and loaded.
 module_is_ours() {
 	dkms status -k "$KERNEL" | grep -x "clusterip/.*, $KERNEL, .*: installed" &&
-		[ "$(modinfo -n ipt_CLUSTERIP | cut -d. -f1)" = "/lib/modules/$KERNEL/updates/dkms/ipt_CLUSTERIP" ] &&
+		modinfo -n ipt_CLUSTERIP | grep -F "/lib/modules/$KERNEL/updates/dkms/ipt_CLUSTERIP.ko" &&
 		[ -d /sys/module/ipt_CLUSTERIP ]
 }
 

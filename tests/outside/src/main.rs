@@ -34,7 +34,7 @@ const CLIENTS: u8 = 48;
 /// Of the VIP's network, the last octet of the first client.
 const FIRST: u8 = 100;
 /// A guest that QEMU translates is slow: an answer may take so many rounds.
-const PATIENCE: u16 = 3;
+const PATIENCE: u16 = 8;
 
 struct Wire {
     socket: UnixDatagram,
