@@ -3,8 +3,9 @@
 #
 # The server's boots, for make upgrade. Apart from its making, so that it is not made anew when these change.
 
-# server_boot DISK STEP SECONDS [WORDS]: one boot, from the disk's own kernel as a boot loader would take it. Nothing of ours is on
-# the disk for it: the unit that runs STEP when everything is up is handed over by the board.
+# server_boot DISK STEP SECONDS [WORDS]: one boot, from the disk's own kernel as a boot loader would take it, with WORDS on
+# its command line. Nothing of ours is on the disk for it: the unit that runs STEP when everything is up is handed over by
+# the board.
 server_boot() {
 	local disk=$1 step=$2 limit=$3 words=${4:-} run=$BUILD/upgrade/$2 file path rc=0
 	host_check
@@ -55,4 +56,20 @@ server_boot() {
 
 server_drive() {
 	QEMU+=(-drive "if=none,id=$1,$2" -device "virtio-blk-pci,drive=$1,serial=$1")
+}
+
+# server_trees DISK: what the ready disk has, for the pristine one.
+server_trees() {
+	host_check
+	versions_have
+	server_have
+	# shellcheck disable=SC2016  # expanded in there
+	in_ns sh -ec '
+		from=$(mktemp -d)
+		to=$(mktemp -d)
+		mount -o loop,ro "$1" "$from"
+		mount -o loop "$2" "$to"
+		cp -a "$from/var/cache/clusterip" "$to/var/cache"
+		umount "$from" "$to"
+		rmdir "$from" "$to"' sh "$SERVER_DIR/ready.img" "$1"
 }
