@@ -72,11 +72,12 @@ nothing_failed() {
 	}
 }
 
-# All files, but for what apt, dpkg, depmod, systemd and DKMS write of any package or boot.
+# All files, but for what apt, dpkg, depmod, systemd and DKMS write of any package or boot, and for the trees, which are
+# there before.
 snapshot() {
 	find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /run -o -path '/var/tmp/*' -o -path '/var/log/*' \
 		-o -path '/var/lib/dpkg/*' -o -path '/var/lib/apt/*' -o -path '/var/lib/systemd/*' -o -path '/var/cache/*/*' \
-		-o -path '/usr/lib/modules/*' -o -path /root -o -path '/var/lib/dkms/mok.*' \
+		-o -path /var/cache/clusterip -o -path '/usr/lib/modules/*' -o -path /root -o -path '/var/lib/dkms/mok.*' \
 		-o -path '/boot/*' -o -path '/vmlinuz*' -o -path '/initrd.img*' \) -prune -o -printf '%p %y %m %l %s\n' |
 		sed 's/ d \([0-9]*\)  [0-9]*$/ d \1/' | sort
 }
