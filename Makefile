@@ -64,7 +64,7 @@ help:
 	@echo 'make conformance  one suite on this module and on the C original (SHORT=1: a part of its cases, 6 minutes and more)'
 	@echo 'make bench     instructions per packet, ours beside the original (CHECK=1: whether ours rose; WRITE=1: accept)'
 	@echo 'make torture   a debug kernel (KASAN, lockdep, kmemleak) and everything that may break the module; hours (SHORT=1: 11 minutes, T=name: one part)'
-	@echo 'make ha        Pacemaker, keepalived and strongSwan as Debian ships them, in the guest (SHORT=1: one round of each, T=name: one part)'
+	@echo 'make ha        Pacemaker, keepalived and strongSwan as Debian ships them, in the guest (SHORT=1: 6 minutes on two idle cores, T=name: one part)'
 	@echo 'make vm        a shell in the guest, module loaded, the cluster standing'
 	@echo 'make install   install module, extension and man page for the running kernel (DESTDIR, PREFIX)'
 	@echo 'make uninstall remove what make install put there'
