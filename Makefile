@@ -70,7 +70,7 @@ help:
 	@echo 'make uninstall remove what make install put there'
 	@echo 'make deb       the Debian packages, in build/deb: built twice, compared, read by lintian (scripts/deb-check: DKMS with them)'
 	@echo 'make matrix    the archive'"'"'s kernels one after the other: the whole guest suite on the first, a short form on the others (K=name: one)'
-	@echo 'make upgrade   a server in a guest: the packages installed, the kernel upgraded, the machine rebooted, all purged (25 minutes)'
+	@echo 'make upgrade   a server in a guest: the packages installed, the kernel upgraded, the machine rebooted, all purged (27 minutes)'
 	@echo 'make clean     remove build/ (scripts/lab clean --cache: the cached roots and kernels too)'
 	@echo 'make help      this'
 	@echo

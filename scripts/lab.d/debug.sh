@@ -12,10 +12,7 @@ if [ -n "$DEBUG" ]; then
 	# its processor can do, it forgets for a moment that page tables may have five levels: an interrupt in that moment, and
 	# KASAN takes good addresses for wild ones (one boot of some dozens). So four levels.
 	DEBUG_CMDLINE="no5lvl kmemleak=on watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=120"
-	# kmemleak looks through the descriptor of every page there is: of half the pages in half the time, and a short form has
-	# room enough in them.
 	GUEST_MEMORY=2G
-	[ -z "${SHORT:-}" ] || GUEST_MEMORY=1G
 fi
 
 # What coverage is kept of, beside the module under test: file of objects, object.

@@ -48,7 +48,7 @@ one() {
 		patience=10
 	fi
 	payload "$kernel" || return
-	scripts/lab boot --timeout $((limit * 3)) --console "$PART/$kernel.console" --payload "build/$PART/payload.$kernel" -- \
+	scripts/lab boot ${SHORT:+--mem 1G} --timeout $((limit * 3)) --console "$PART/$kernel.console" --payload "build/$PART/payload.$kernel" -- \
 		env PATIENCE=$patience /opt/clusterip/churn "$@"
 }
 

@@ -12,6 +12,9 @@ use anyhow::Result;
 use harness::packet;
 use harness::packet::Arp;
 use harness::packet::Ip;
+use harness::packet::Mac;
+use harness::tap::ETH_ARP;
+use harness::tap::ETH_IP;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::env;
@@ -23,12 +26,8 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-type Mac = [u8; 6];
-
 const OURS: Mac = [2, 0, 0, 0, 0xaa, 1];
 const EVERYONE: Mac = [0xff; 6];
-const IP: u16 = 0x0800;
-const ARP: u16 = 0x0806;
 const HEAD: usize = 14;
 const CLIENTS: u8 = 48;
 /// Of the VIP's network, the last octet of the first client.
@@ -113,12 +112,12 @@ impl Wire {
             target_mac: [0; 6],
             target: self.vip,
         };
-        self.send(EVERYONE, ARP, &question.bytes());
+        self.send(EVERYONE, ETH_ARP, &question.bytes());
         for number in 0..CLIENTS {
             self.wait()?;
             let echo = packet::icmp(packet::ECHO, self.round, &[number; 8]);
             let ip = Ip::new(packet::ICMP, self.client(number), self.vip, echo);
-            self.send(self.mac, IP, &ip.bytes());
+            self.send(self.mac, ETH_IP, &ip.bytes());
         }
         self.wait()
     }
@@ -147,12 +146,12 @@ impl Wire {
 
     fn hear(&mut self, frame: &[u8]) {
         match frame.get(12..HEAD) {
-            Some(kind) if kind == ARP.to_be_bytes() => {
+            Some(kind) if kind == ETH_ARP.to_be_bytes() => {
                 if let Some(arp) = Arp::parse(&frame[HEAD..]) {
                     self.hear_arp(&arp);
                 }
             }
-            Some(kind) if kind == IP.to_be_bytes() => self.hear_echo(&frame[HEAD..]),
+            Some(kind) if kind == ETH_IP.to_be_bytes() => self.hear_echo(&frame[HEAD..]),
             _ => {}
         }
     }
@@ -169,7 +168,7 @@ impl Wire {
                 target_mac: arp.sender_mac,
                 target: arp.sender,
             };
-            self.send(arp.sender_mac, ARP, &answer.bytes());
+            self.send(arp.sender_mac, ETH_ARP, &answer.bytes());
         }
     }
 
