@@ -25,12 +25,26 @@ LOCK=$BUILD/lab$VARIANT.lock
 MODULE_DIR=${LAB_MODULE_DIR:-$BUILD/module$VARIANT${DEBUG:+-debug}}
 LOGS=$BUILD/log
 
-case $SUITE in
-trixie-backports) BASE=trixie ;;
-experimental) BASE=sid ;;
-sid | forky | bookworm) BASE=$SUITE ;; # bookworm: for what the oracle needs only
-*) BASE= ;; # refused by host_check, with a remedy
-esac
+# suite_base SUITE: the release that it stands on; none for one that is refused by host_check, with a remedy. bookworm and
+# trixie are for what the oracle, the packages and the probe need only.
+suite_base() {
+	case $1 in
+	trixie-backports) echo trixie ;;
+	experimental) echo sid ;;
+	sid | forky | trixie | bookworm) echo "$1" ;;
+	esac
+}
+BASE=$(suite_base "$SUITE")
+
+# with_suite SUITE COMMAND...: with the lists of another suite.
+with_suite() {
+	local -x SUITE=$1
+	# shellcheck disable=SC2034  # what the command reads
+	local BASE
+	BASE=$(suite_base "$1")
+	shift
+	"$@"
+}
 
 say() {
 	printf 'lab: %s\n' "$*" >&2

@@ -23,11 +23,6 @@ headers_make() {
 
 headers_fetch() {
 	local dir=$1 flavour=$2 package version tmp=$1.tmp headers
-	# shellcheck disable=SC2034,SC2153  # what apt reads; with_suite says the suite's own name, right for a release alone
-	case $SUITE in
-	experimental) local BASE=sid ;;
-	trixie-backports) local BASE=trixie ;;
-	esac
 	apt_refresh # the lists may be older than what the archive has kept
 	# linux-headers-7.2.12+deb13-amd64, but not ...-cloud-amd64
 	read -r package version < <(apt_suite_packages | awk -v flavour="$flavour" '

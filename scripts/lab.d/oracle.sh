@@ -11,15 +11,6 @@ ORACLE_SUITE=bookworm
 ORACLE_LOCK=$BUILD/oracle.lock
 ORACLE_FILE=net/ipv4/netfilter/ipt_CLUSTERIP.c
 
-# with_suite SUITE COMMAND...: with the lists of another suite.
-with_suite() {
-	local -x SUITE=$1
-	# shellcheck disable=SC2034  # what the command reads
-	local BASE=$1
-	shift
-	"$@"
-}
-
 oracle_versions_have() {
 	local inputs
 	inputs=$(key "$ORACLE_SUITE" "$(<"$LABD/oracle.sh")")
