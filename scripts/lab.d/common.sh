@@ -12,6 +12,7 @@ export DEBUG
 
 MIRROR=http://deb.debian.org/debian
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/clusterip
+CACHE_DAYS=${CACHE_DAYS:-14}
 JOBS=$(nproc)
 
 # Another kernel gets a lock file and a module directory of its own; the default ones have short names.
@@ -102,26 +103,25 @@ key() {
 }
 
 # cached VAR NAME KEY WHAT SECONDS COMMAND...: sets VAR to the stage's directory in the cache. If it is not there,
-# COMMAND makes it in the directory given as its last argument, which is then moved in whole.
+# COMMAND makes it in the directory given as its last argument, which is then moved in whole. Before that, stages that
+# nobody has used for long go.
 cached() {
 	local -n result=$1
 	local dir=$CACHE/$2-$3 what=$4 estimate=$5 tmp rc=0
 	shift 5
 	# shellcheck disable=SC2034  # the caller's variable
 	result=$dir
-	if [ -d "$dir" ]; then
-		touch "$dir" # shows which stages are in use
-		return 0
-	fi
+	! stage_use "$dir" || return 0
 	mkdir -p "$CACHE"
 	exec 9>"$CACHE/.lock" # closed for what is started meanwhile, so that the lock is this shell's alone
 	if ! flock -n 9; then
 		say "$what: waiting for another run that fills the cache"
 		flock 9
 	fi
-	if [ ! -d "$dir" ]; then
-		need_disk
+	if ! stage_use "$dir"; then
 		rm -rf "$CACHE"/tmp.* # left by a run that was interrupted; the lock says that nobody uses it
+		cache_prune
+		need_disk
 		tmp=$(mktemp -d "$CACHE/tmp.XXXXXX")
 		chmod 755 "$tmp"
 		slow "$what" "$estimate" "$@" "$tmp" || rc=$?
@@ -130,14 +130,57 @@ cached() {
 			die "$what" "see the lines above" "mend what they name and start again; nothing half-made was kept"
 		fi
 		mv "$tmp" "$dir"
+		stage_use "$dir"
 	fi
 	exec 9>&-
+}
+
+# stage_use DIR: whether the stage is there. If so it is in use, until this shell has ended and all that it started, a
+# guest too: they hold its lock. Its time says when it was used last.
+stage_use() {
+	local fd
+	{ exec {fd}<"$1"; } 2>/dev/null || return 1
+	flock -s "$fd"
+	[ "$1" -ef "/proc/self/fd/$fd" ] && touch "$1" && return 0 # and was not removed while we waited
+	exec {fd}<&-
+	return 1
+}
+
+# Removes the stages that nobody has used for CACHE_DAYS days; where less than 8 GB are free, also those unused for the
+# longest, until there are, but none that was used in the last hour: its path may have been given to somebody who holds
+# no lock. The caller holds the cache's.
+cache_prune() {
+	local used dir old
+	[ "$CACHE_DAYS" != 0 ] || return 0
+	old=$(date -d "-$CACHE_DAYS days" +%s)
+	while read -r used dir; do
+		[ "${used%.*}" -lt "$old" ] || [ "$(disk_free)" -lt 8 ] || break
+		stage_remove "$dir" "${used%.*}"
+	done < <(find "$CACHE" -mindepth 1 -maxdepth 1 -type d -mmin +60 -regextype egrep -regex '.*-[0-9a-f]{16}' \
+		-printf '%T@ %p\n' | sort -n)
+}
+
+# stage_remove DIR TIME: unless somebody uses it, or has since it was looked at.
+stage_remove() {
+	local fd
+	{ exec {fd}<"$1"; } 2>/dev/null || return 0
+	if flock -n -x "$fd" && [ "$(stat -c %Y "$1")" = "$2" ]; then
+		say "${1##*/}, unused since $(date -d "@$2" '+%-d %B %H:%M'), is removed from the cache"
+		mv "$1" "$CACHE/tmp.removed" # at once, so that nobody finds half of it
+		rm -rf "$CACHE/tmp.removed"
+	fi
+	exec {fd}<&-
+}
+
+# In gigabytes.
+disk_free() {
+	df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }'
 }
 
 need_disk() {
 	local free need=3
 	compgen -G "$CACHE/kernel-*" >/dev/null || need=8
-	free=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }')
+	free=$(disk_free)
 	[ "$free" -ge $need ] || die "disk space" "$CACHE has $free GB free, the lab needs $need" \
 		"make room, or set XDG_CACHE_HOME to a directory with more"
 }
