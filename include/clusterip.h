@@ -26,4 +26,23 @@ struct clusterip_rev0 {
 	void *kernel_only;	/* read as 0, ignored when written */
 };
 
+/*
+ * Revision 1, which only this module has. Rules of both revisions may stand for one VIP.
+ */
+
+#define CLUSTERIP_REV1_FLAG_NEW 0x00000001
+#define CLUSTERIP_REV1_FLAG_NO_MARK 0x00000002 /* connections are not marked with their number */
+
+struct clusterip_rev1 {
+	__u32 flags;		/* as above; all other bits zero */
+	__u8 clustermac[6];	/* multicast; zero in a rule that is not new */
+	__u16 num_total_nodes;	/* 1 to 1024 */
+	__u32 hash_mode;	/* as in revision 0; 3: destination address, 4: both addresses, 5: source address and SPI */
+	__u32 hash_initval;	/* the seed, the same on all nodes */
+	__be32 vip;		/* 0: what the rule's -d says */
+	char device[16];	/* ends with a NUL; empty: what the rule's -i says */
+	__u32 local_nodes[32];	/* node n: bit (n - 1) % 32 of word (n - 1) / 32 */
+	void *kernel_only __attribute__((aligned(8))); /* read as 0, ignored when written */
+};
+
 #endif /* _CLUSTERIP_H */

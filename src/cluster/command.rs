@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Pure layer: the language of the VIP file, `+N` and `-N`.
+//! Pure layer: the language of the VIP file, `+N`, `-N` and `=1,3-5`.
 //!
 //! Whether the node exists and is in the set is the caller's question; here the line becomes a
-//! number, whole and unshortened (D2: the original cut it to 16 bits).
+//! number, whole and unshortened (D2: the original cut it to 16 bits), or a set.
 
-/// The longest line, in bytes, its newline included.
+use super::node::{
+    NodeSet,
+    SetError, //
+};
+
+/// The longest line of `+N` and `-N`, in bytes, its newline included.
 pub const MAX_LEN: usize = 10;
+
+/// The longest line of `=`, likewise. Every number by itself takes less: [`NodeSet::MAX_TEXT_LEN`] and two bytes.
+pub const MAX_SET_LEN: usize = 4096;
+
+const _: () = assert!(NodeSet::MAX_TEXT_LEN + 2 <= MAX_SET_LEN);
 
 /// What a line asks for. The number is any number: 0 and numbers of no node included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,26 +25,43 @@ pub enum Command {
     Add(u32),
     /// `-N`: answer for node N no more.
     Remove(u32),
+    /// `=1,3-5`: answer for these nodes and no others.
+    Replace(NodeSet),
 }
 
 /// Why a line is no command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParseError {
-    /// More than [`MAX_LEN`] bytes: `EIO`.
+    /// More than [`MAX_LEN`] bytes, or [`MAX_SET_LEN`]: `EIO`.
     TooLong,
-    /// The first byte is neither `+` nor `-`, or there is none: `EIO`.
+    /// The first byte is neither `+` nor `-` nor `=`, or there is none: `EIO`.
     NoSign,
     /// No decimal number after the sign, or something after the number: `EINVAL`.
     NotANumber,
     /// The number needs more than 32 bits: `ERANGE`. No line of [`MAX_LEN`] bytes holds one.
     TooBig,
+    /// What stands after the `=` is no set: `EINVAL`.
+    NotASet,
+    /// It is one, of which some node is none in any cluster: `ERANGE`.
+    NoSuchNode,
 }
 
 /// Reads one line, as one write to the file brings it.
 ///
 /// The grammar is the sign and then what `kstrtoul()` takes in base 10: a further `+` or none,
-/// digits, one newline or none. A NUL byte ends the line early.
+/// digits, one newline or none. A NUL byte ends the line early. After `=` stands what [`NodeSet::parse`]
+/// takes, and one newline or none.
 pub fn parse(line: &[u8]) -> Result<Command, ParseError> {
+    if let [b'=', set @ ..] = line {
+        if line.len() > MAX_SET_LEN {
+            return Err(ParseError::TooLong);
+        }
+        return match NodeSet::parse(set.strip_suffix(b"\n").unwrap_or(set)) {
+            Ok(set) => Ok(Command::Replace(set)),
+            Err(SetError::NotASet) => Err(ParseError::NotASet),
+            Err(SetError::NoSuchNode) => Err(ParseError::NoSuchNode),
+        };
+    }
     if line.len() > MAX_LEN {
         return Err(ParseError::TooLong);
     }

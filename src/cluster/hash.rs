@@ -20,6 +20,13 @@ pub enum Mode {
     SourceIpSourcePort = 1,
     /// The source address and both ports.
     SourceIpSourcePortDestPort = 2,
+    /// The destination address, by the same function as the source address in [`Mode::SourceIp`]: what one
+    /// names for a packet, the other names for its answer.
+    DestIp = 3,
+    /// Both addresses, whichever is which: a packet and its answer go to one node.
+    SourceIpDestIp = 4,
+    /// The source address, and of ESP and AH the SPI; without one, as [`Mode::SourceIp`].
+    SourceIpSpi = 5,
 }
 
 impl Mode {
@@ -30,8 +37,16 @@ impl Mode {
             0 => Some(Self::SourceIp),
             1 => Some(Self::SourceIpSourcePort),
             2 => Some(Self::SourceIpSourcePortDestPort),
+            3 => Some(Self::DestIp),
+            4 => Some(Self::SourceIpDestIp),
+            5 => Some(Self::SourceIpSpi),
             _ => None,
         }
+    }
+
+    /// Whether a payload of revision 0 can say it.
+    pub const fn is_in_revision_0(self) -> bool {
+        self.to_abi() <= Self::SourceIpSourcePortDestPort.to_abi()
     }
 
     /// The number of the mode in a rule's payload.
@@ -50,7 +65,16 @@ impl Mode {
     /// Whether ports are part of what is hashed.
     #[inline]
     pub const fn uses_ports(self) -> bool {
-        !matches!(self, Self::SourceIp)
+        matches!(
+            self,
+            Self::SourceIpSourcePort | Self::SourceIpSourcePortDestPort
+        )
+    }
+
+    /// Whether something behind the IP header is hashed, which the pieces of a packet don't have.
+    #[inline]
+    pub const fn looks_behind_ip(self) -> bool {
+        self.uses_ports() || matches!(self, Self::SourceIpSpi)
     }
 
     /// The name, as `iptables --hashmode` takes and shows it.
@@ -59,8 +83,24 @@ impl Mode {
             Self::SourceIp => "sourceip",
             Self::SourceIpSourcePort => "sourceip-sourceport",
             Self::SourceIpSourcePortDestPort => "sourceip-sourceport-destport",
+            Self::DestIp => "destip",
+            Self::SourceIpDestIp => "sourceip-destip",
+            Self::SourceIpSpi => "sourceip-spi",
         }
     }
+}
+
+/// What of a packet any mode may hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// The source address, in host byte order: 192.0.2.1 is `0xc0000201`.
+    pub source: u32,
+    /// The destination address, likewise.
+    pub destination: u32,
+    /// The four port bytes as on the wire; zero where the packet has none.
+    pub ports: [u8; 4],
+    /// The SPI of ESP or AH, in host byte order.
+    pub spi: Option<u32>,
 }
 
 /// What all nodes of a cluster have to agree on.
@@ -87,7 +127,7 @@ impl Params {
             alone_rotated: alone.rotate_left(11),
             dport_mask: match self.mode {
                 Mode::SourceIpSourcePortDestPort => u32::MAX,
-                Mode::SourceIp | Mode::SourceIpSourcePort => 0,
+                _ => 0,
             },
         }
     }
@@ -95,8 +135,8 @@ impl Params {
 
 /// [`Params`], with the work done that is the same for every packet.
 ///
-/// The hash is `jhash_1word()`, `jhash_2words()` or `jhash_3words()` of the kernel, of the source
-/// address and as many ports as the mode says.
+/// The hash is `jhash_1word()`, `jhash_2words()` or `jhash_3words()` of the kernel, of as many words as the
+/// mode has.
 #[derive(Clone, Copy, Debug)]
 pub struct Prepared {
     mode: Mode,
@@ -115,8 +155,9 @@ pub struct Prepared {
 const fn offset(mode: Mode) -> u32 {
     const INITVAL: u32 = 0xdead_beef;
     let words: u32 = match mode {
-        Mode::SourceIp => 1,
-        Mode::SourceIpSourcePort => 2,
+        // The SPI is a second one, in packets that have it.
+        Mode::SourceIp | Mode::DestIp | Mode::SourceIpSpi => 1,
+        Mode::SourceIpSourcePort | Mode::SourceIpDestIp => 2,
         Mode::SourceIpSourcePortDestPort => 3,
     };
     INITVAL.wrapping_add(words << 2)
@@ -138,28 +179,53 @@ impl Prepared {
         self.mode
     }
 
-    /// The node that a packet belongs to.
-    ///
-    /// `source` is the source address in host byte order (192.0.2.1 is `0xc0000201`), `ports` the
-    /// four port bytes as on the wire, zero where the packet has none.
-    #[inline(always)]
-    pub const fn node(&self, source: u32, ports: [u8; 4]) -> NodeId {
-        self.total.node_of(self.hash(source, ports))
+    /// The node that a packet belongs to, in any mode.
+    pub const fn node(&self, flow: &Flow) -> NodeId {
+        self.total.node_of(self.hash(flow))
     }
 
-    /// The hash of a packet; the arguments are those of [`Prepared::node`].
+    /// The hash of a packet, in any mode.
+    ///
+    /// Addresses and the SPI are hashed as the numbers that they are, in host byte order.
+    pub const fn hash(&self, flow: &Flow) -> u32 {
+        match self.mode {
+            Mode::SourceIp => self.one_word(flow.source),
+            Mode::DestIp => self.one_word(flow.destination),
+            Mode::SourceIpSourcePort | Mode::SourceIpSourcePortDestPort => {
+                self.with_ports(flow.source, flow.ports)
+            }
+            Mode::SourceIpDestIp => {
+                let (low, high) = if flow.source < flow.destination {
+                    (flow.source, flow.destination)
+                } else {
+                    (flow.destination, flow.source)
+                };
+                two_words(low, high, self.base)
+            }
+            Mode::SourceIpSpi => match flow.spi {
+                Some(spi) => two_words(flow.source, spi, self.base.wrapping_add(4)),
+                None => self.one_word(flow.source),
+            },
+        }
+    }
+
+    /// The hash of an address alone, where the mode hashes no more of the packet.
+    #[inline(always)]
+    pub const fn one_word(&self, address: u32) -> u32 {
+        let a = address.wrapping_add(self.base);
+        let a = (a ^ self.alone).wrapping_sub(self.alone_rotated);
+        finish(a, self.base, self.alone)
+    }
+
+    /// The hash of the source address and the ports, in the modes that have ports.
     ///
     /// The ports are not swapped to host order: what the original hashed are the two wire bytes
     /// loaded as a machine of its day would, low byte first. That is held on every machine, so that
     /// nodes of both byte orders agree (D14).
     #[inline(always)]
-    pub const fn hash(&self, source: u32, ports: [u8; 4]) -> u32 {
+    pub const fn with_ports(&self, source: u32, ports: [u8; 4]) -> u32 {
         let base = self.base;
         let a = source.wrapping_add(base);
-        if let Mode::SourceIp = self.mode {
-            let a = (a ^ self.alone).wrapping_sub(self.alone_rotated);
-            return finish(a, base, self.alone);
-        }
         let [s0, s1, d0, d1] = ports;
         // CAST: widening.
         let sport = u16::from_le_bytes([s0, s1]) as u32;
@@ -170,6 +236,13 @@ impl Prepared {
         let c = mix(c, b, 14);
         finish(mix(a, c, 11), b, c)
     }
+}
+
+/// `jhash_2words()`, where `base` is already all that the three words start from.
+const fn two_words(a: u32, b: u32, base: u32) -> u32 {
+    let (a, b) = (a.wrapping_add(base), b.wrapping_add(base));
+    let c = mix(base, b, 14);
+    finish(mix(a, c, 11), b, c)
 }
 
 /// All steps of the kernel's final mix after the first two.

@@ -27,6 +27,8 @@ const FRAGMENT_OFFSET: u16 = 0x1fff;
 pub struct Header {
     /// The source address, in host byte order: 192.0.2.1 is `0xc0000201`.
     pub source: u32,
+    /// The destination address, likewise.
+    pub destination: u32,
     /// The number of the protocol carried.
     pub protocol: u8,
     /// Whether this is one piece of a datagram, be it the first.
@@ -43,11 +45,12 @@ impl Header {
     #[inline(always)]
     pub fn new(bytes: &[u8; MIN_LEN]) -> Self {
         let [version_ihl, _, _, _, _, _, rest @ ..] = bytes;
-        let [_, _, _, protocol, _, _, s0, s1, s2, s3, ..] = *rest;
+        let [_, _, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *rest;
         // Read in one piece and as it is stored, so that one instruction asks.
         let fragment = u16::from_ne_bytes(rest.first_chunk().copied().unwrap_or_default());
         Self {
             source: u32::from_be_bytes([s0, s1, s2, s3]),
+            destination: u32::from_be_bytes([d0, d1, d2, d3]),
             protocol,
             fragment: fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET).to_be() != 0,
             // CAST: widening.
@@ -70,6 +73,12 @@ impl Header {
             None => None,
         }
     }
+}
+
+/// Whether what [`ports_offset`] finds in this protocol is the SPI of a security association, in the order of the wire.
+#[inline]
+pub const fn has_spi(protocol: u8) -> bool {
+    matches!(protocol, ESP | AH)
 }
 
 /// Where the four bytes that are hashed as ports stand in a protocol's header, counted from its

@@ -9,13 +9,13 @@ use core::fmt;
 use core::fmt::Write;
 use core::iter::repeat;
 
+use crate::cluster::abi::Payload;
 use crate::cluster::abi::TargetInfo;
 use crate::cluster::abi::FLAG_NEW;
 use crate::cluster::abi::NAME;
-use crate::cluster::abi::REVISION;
 use crate::cluster::arp::Mac;
 use crate::cluster::hash::Mode;
-use crate::cluster::node::MAX_NODES;
+use crate::cluster::node::MAX_NODES_REVISION_0;
 use crate::xtables;
 use crate::xtables::Given;
 use crate::xtables::Opt;
@@ -25,14 +25,14 @@ use crate::xtables::Target;
 pub struct ClusterIp;
 
 /// Highest value of an option that counts nodes or numbers one.
-const MAX: u16 = MAX_NODES as u16; // CAST: 64.
+const MAX: u16 = MAX_NODES_REVISION_0 as u16; // CAST: 64.
 
 /// The one option that a rule with options can be without.
 const OPTIONAL: &CStr = c"hash-init";
 
 impl Target for ClusterIp {
     const NAME: &'static CStr = NAME;
-    const REVISION: u8 = REVISION;
+    const REVISION: u8 = TargetInfo::REVISION;
     // Behind what is exchanged stands a pointer of the kernel's own.
     const KERNEL_SIZE: usize = size_of::<TargetInfo>() + size_of::<u64>();
     type Payload = TargetInfo;
@@ -121,7 +121,9 @@ CLUSTERIP target options:
 
 fn set_mode<'a>(info: &mut TargetInfo, name: &'a CStr) -> Result<(), Problem<'a>> {
     // gate: plant here
-    let mode = Mode::from_name(name.to_bytes()).ok_or(Problem::UnknownMode(name))?;
+    let mode = Mode::from_name(name.to_bytes())
+        .filter(|mode| mode.is_in_revision_0())
+        .ok_or(Problem::UnknownMode(name))?;
     info.hash_mode = mode.to_abi();
     Ok(())
 }
