@@ -22,6 +22,7 @@ struct xarray;
 /* net */
 void *rust_helper_net_generic(const struct net *net, unsigned int id);
 struct proc_dir_entry *rust_helper_net_proc(const struct net *net);
+struct proc_dir_entry *rust_helper_net_proc_stat(const struct net *net);
 struct user_namespace *rust_helper_net_user_ns(const struct net *net);
 struct net *rust_helper_maybe_get_net(struct net *net);
 void rust_helper_put_net(struct net *net);
@@ -45,6 +46,12 @@ struct net_device *rust_helper_fib_dev(const struct fib_result *res);
 
 /* sk_buff, conntrack */
 int rust_helper_skb_network_offset(const struct sk_buff *skb);
+
+/* processors */
+u64 __percpu *rust_helper_alloc_percpu_u64(size_t size, gfp_t gfp);
+u64 *rust_helper_per_cpu_ptr_u64(u64 __percpu *ptr, unsigned int cpu);
+bool rust_helper_cpu_possible(unsigned int cpu);
+void rust_helper_this_cpu_inc_u64(u64 __percpu *ptr);
 
 /* files, trees */
 struct inode *rust_helper_file_inode(const struct file *file);

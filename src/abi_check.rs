@@ -8,20 +8,22 @@
 use crate::abstractions::netfilter::target::Record;
 use crate::bindings;
 use crate::cluster::abi::TargetInfo;
+use crate::cluster::abi::TargetInfo1;
 use crate::target::ClusterIpTarget;
 use core::mem::offset_of;
 
 macro_rules! same_layout {
-    ($c:ty, $($rust:ident = $field:ident),+ $(,)?) => {
+    ($payload:ty, $c:ty, $($rust:ident = $field:ident),+ $(,)?) => {
         const _: () = {
-            assert!(size_of::<Record<ClusterIpTarget>>() == size_of::<$c>());
-            assert!(align_of::<Record<ClusterIpTarget>>() == align_of::<$c>());
-            $(assert!(offset_of!(TargetInfo, $rust) == offset_of!($c, $field));)+
+            assert!(size_of::<Record<ClusterIpTarget<$payload>>>() == size_of::<$c>());
+            assert!(align_of::<Record<ClusterIpTarget<$payload>>>() == align_of::<$c>());
+            $(assert!(offset_of!($payload, $rust) == offset_of!($c, $field));)+
         };
     };
 }
 
 same_layout!(
+    TargetInfo,
     bindings::clusterip_rev0,
     flags = flags,
     clustermac = clustermac,
@@ -32,11 +34,30 @@ same_layout!(
     hash_initval = hash_initval,
 );
 const _: () = assert!(
-    Record::<ClusterIpTarget>::USER_SIZE == offset_of!(bindings::clusterip_rev0, kernel_only)
+    Record::<ClusterIpTarget<TargetInfo>>::USER_SIZE
+        == offset_of!(bindings::clusterip_rev0, kernel_only)
+);
+
+same_layout!(
+    TargetInfo1,
+    bindings::clusterip_rev1,
+    flags = flags,
+    clustermac = clustermac,
+    num_total_nodes = num_total_nodes,
+    hash_mode = hash_mode,
+    hash_initval = hash_initval,
+    vip = vip,
+    device = device,
+    local_nodes = local_nodes,
+);
+const _: () = assert!(
+    Record::<ClusterIpTarget<TargetInfo1>>::USER_SIZE
+        == offset_of!(bindings::clusterip_rev1, kernel_only)
 );
 
 #[cfg(kernel_has_uapi)]
 same_layout!(
+    TargetInfo,
     bindings::ipt_clusterip_tgt_info,
     flags = flags,
     clustermac = clustermac,
@@ -48,11 +69,15 @@ same_layout!(
 );
 #[cfg(kernel_has_uapi)]
 const _: () = assert!(
-    Record::<ClusterIpTarget>::USER_SIZE == offset_of!(bindings::ipt_clusterip_tgt_info, config)
+    Record::<ClusterIpTarget<TargetInfo>>::USER_SIZE
+        == offset_of!(bindings::ipt_clusterip_tgt_info, config)
 );
 
 // The numbers that programs of 64 bits have compiled in.
 #[cfg(CONFIG_64BIT)]
 const _: () = assert!(
-    size_of::<Record<ClusterIpTarget>>() == 64 && Record::<ClusterIpTarget>::USER_SIZE == 56
+    size_of::<Record<ClusterIpTarget<TargetInfo>>>() == 64
+        && Record::<ClusterIpTarget<TargetInfo>>::USER_SIZE == 56
+        && size_of::<Record<ClusterIpTarget<TargetInfo1>>>() == 176
+        && Record::<ClusterIpTarget<TargetInfo1>>::USER_SIZE == 168
 );

@@ -37,6 +37,7 @@ impl Handler for Namespace {
             return Verdict::Accept;
         }
         let mac = vip.mac;
+        vip.count_arp();
         drop(guard);
         // CAST: A constant, 28.
         let written = skb

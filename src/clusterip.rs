@@ -23,6 +23,7 @@ mod procfs;
 mod registry;
 mod report;
 mod request;
+mod stat;
 mod target;
 mod vip;
 
@@ -30,6 +31,8 @@ use abstractions::net::netdev;
 use abstractions::net::pernet;
 use abstractions::netfilter;
 use abstractions::rcu;
+use abstractions::wait;
+use cluster::abi;
 use kernel::prelude::*;
 
 module! {
@@ -44,17 +47,21 @@ module! {
 const VERSION: &str = "1.0.0";
 
 /// All that is registered. Fields are dropped from the first to the last: no new rule, then no
-/// device events, then no namespaces, then what RCU readers may still have seen.
+/// device events, then no namespaces, then what somebody may still wait on, then what RCU readers may still have
+/// seen.
 #[pin_data(PinnedDrop)]
 struct ClusterIp {
     #[pin]
-    target: netfilter::target::Registration<target::ClusterIpTarget>,
+    target1: netfilter::target::Registration<target::ClusterIpTarget<abi::TargetInfo1>>,
+    #[pin]
+    target0: netfilter::target::Registration<target::ClusterIpTarget<abi::TargetInfo>>,
     #[pin]
     devices: netdev::Registration<devices::DeviceEvents>,
     #[pin]
     namespaces: pernet::Registration<registry::Namespace>,
-    // A hook holds its namespace.
-    barrier: rcu::Barrier<2>,
+    retired: wait::Retired,
+    // A hook holds its namespace, and that the queue of those who watch it.
+    barrier: rcu::Barrier<3>,
 }
 
 impl kernel::InPlaceModule for ClusterIp {
@@ -63,9 +70,11 @@ impl kernel::InPlaceModule for ClusterIp {
         // comes last.
         try_pin_init!(Self {
             barrier: rcu::Barrier,
+            retired: wait::Retired,
             namespaces <- pernet::Registration::register(),
             devices <- netdev::Registration::register(),
-            target <- netfilter::target::Registration::register(module),
+            target0 <- netfilter::target::Registration::register(module),
+            target1 <- netfilter::target::Registration::register(module),
             _: {
                 pr_info!("ClusterIP Version {} loaded successfully\n", VERSION);
             },

@@ -72,12 +72,19 @@ impl Vips {
         self.map.get_owned(self.key(vip))
     }
 
+    /// The first VIP whose place is not below `from`, in no order that means anything, and its place.
+    pub(crate) fn from(&self, from: u32) -> Option<(u32, RcuArc<Vip>)> {
+        self.map
+            .keys_from(from)
+            .find_map(|key| Some((key, self.map.get_owned(key)?)))
+    }
+
     /// Makes a new VIP of its first rule and puts it on its device.
     pub(crate) fn make(&self, net: &Net, request: &Request) -> Result<RcuArc<Vip>> {
         let failed = |error| request.cannot_make(error);
         let new = request.new_vip()?;
         let name = request.device_name_for_new(net)?;
-        let vip = Vip::new(request.vip, new.mac, new.params, new.nodes, name);
+        let vip = Vip::new(request.vip, new, name);
         let vip = RcuArc::pin_init(vip, GFP_KERNEL_ACCOUNT).map_err(failed)?;
         if self.map.is_empty() {
             self.base.store(u32::from(vip.address), Relaxed);

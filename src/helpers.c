@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/inetdevice.h>
 #include <linux/netdevice.h>
+#include <linux/percpu.h>
 #include <linux/proc_fs.h>
 #include <linux/skbuff.h>
 #include <linux/xarray.h>
@@ -23,6 +24,11 @@ void *rust_helper_net_generic(const struct net *net, unsigned int id)
 struct proc_dir_entry *rust_helper_net_proc(const struct net *net)
 {
 	return net->proc_net;
+}
+
+struct proc_dir_entry *rust_helper_net_proc_stat(const struct net *net)
+{
+	return net->proc_net_stat;
 }
 
 struct user_namespace *rust_helper_net_user_ns(const struct net *net)
@@ -110,6 +116,26 @@ struct net_device *rust_helper_fib_dev(const struct fib_result *res)
 int rust_helper_skb_network_offset(const struct sk_buff *skb)
 {
 	return skb_network_offset(skb);
+}
+
+u64 __percpu *rust_helper_alloc_percpu_u64(size_t size, gfp_t gfp)
+{
+	return __alloc_percpu_gfp(size, __alignof__(u64), gfp);
+}
+
+u64 *rust_helper_per_cpu_ptr_u64(u64 __percpu *ptr, unsigned int cpu)
+{
+	return per_cpu_ptr(ptr, cpu);
+}
+
+bool rust_helper_cpu_possible(unsigned int cpu)
+{
+	return cpu_possible(cpu);
+}
+
+void rust_helper_this_cpu_inc_u64(u64 __percpu *ptr)
+{
+	this_cpu_inc(*ptr);
 }
 
 struct inode *rust_helper_file_inode(const struct file *file)

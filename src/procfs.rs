@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! `/proc/net/ipt_CLUSTERIP/<VIP>`: which nodes this machine answers for. Read as `1,3`, changed by
-//! writing `+2` or `-2`; the change holds for the very next packet.
+//! writing `+2`, `-2` or `=1-3`; the change holds for the very next packet, and wakes whoever polls the file.
 
 #![forbid(unsafe_code)]
 
@@ -9,10 +9,11 @@ use crate::abstractions::net::pernet::PerNet;
 use crate::abstractions::net::Net;
 use crate::abstractions::proc_file::FileName;
 use crate::abstractions::proc_file::Files;
+use crate::abstractions::rcu::RcuArc;
+use crate::abstractions::wait::WaitQueue;
 use crate::cluster::command;
 use crate::cluster::command::Command;
 use crate::cluster::command::ParseError;
-use crate::cluster::node::NodeId;
 use crate::registry::Namespace;
 use crate::vip::Vip;
 use core::ffi::CStr;
@@ -20,7 +21,6 @@ use core::net::Ipv4Addr;
 use kernel::prelude::*;
 use kernel::seq_file::seq_print;
 use kernel::seq_file::SeqFile;
-use kernel::sync::rcu;
 use kernel::uaccess::UserSliceReader;
 
 /// The directory, in each namespace's `/proc/net`. Nothing but VIPs' files ever stands in it:
@@ -55,7 +55,11 @@ pub(crate) struct VipFiles;
 
 impl Files for VipFiles {
     fn show(net: &Net, key: u32, out: &SeqFile) -> Result {
-        let nodes = with_vip(net, key, |vip| Ok(vip.nodes.get()))?;
+        let (namespace, vip) = find(net, key)?;
+        let nodes = {
+            let _sets = namespace.sets.lock();
+            vip.mine()
+        };
         // An empty set reads as nothing at all, as scripts know it.
         if !nodes.is_empty() {
             seq_print!(out, "{}\n", core::format_args!("{nodes}"));
@@ -63,43 +67,60 @@ impl Files for VipFiles {
         Ok(())
     }
 
-    fn write(net: &Net, key: u32, mut line: UserSliceReader) -> Result {
-        let mut buffer = [0; command::MAX_LEN];
-        let text = buffer.get_mut(..line.len()).ok_or(EIO)?;
+    fn write(net: &Net, key: u32, line: UserSliceReader) -> Result {
+        let command = read(line)?;
+        let (namespace, vip) = find(net, key)?;
+        {
+            let _sets = namespace.sets.lock();
+            let (done, error) = match command {
+                Command::Add(number) => (vip.turn(number, true), ENOMEM),
+                Command::Remove(number) => (vip.turn(number, false), ENOENT),
+                Command::Replace(nodes) => (vip.replace(&nodes), ERANGE),
+            };
+            done.then_some(()).ok_or(error)?;
+        }
+        namespace.watchers.wake();
+        Ok(())
+    }
+
+    fn generation(net: &Net, key: u32) -> Result<u32> {
+        find(net, key).map(|(_, vip)| vip.generation())
+    }
+
+    fn watchers(net: &Net) -> Result<RcuArc<WaitQueue>> {
+        let namespace = Namespace::slot().get(net).ok_or(EIO)?;
+        Ok(namespace.watchers.clone())
+    }
+}
+
+/// What a line asks for. One that is too long is refused before it is read, but for the one that may be long.
+fn read(mut line: UserSliceReader) -> Result<Command> {
+    let mut short = [0; command::MAX_LEN];
+    if let Some(text) = short.get_mut(..line.len()) {
         line.read_slice(text)?;
-        let command = command::parse(text).map_err(errno)?;
-        with_vip(net, key, |vip| match command {
-            Command::Add(number) => {
-                let node = vip.node(number).ok_or(ENOMEM)?;
-                vip.nodes.add(node).then_some(()).ok_or(ENOMEM)
-            }
-            Command::Remove(number) => {
-                let node = vip.node(number).ok_or(ENOENT)?;
-                vip.nodes.remove(node).then_some(()).ok_or(ENOENT)
-            }
-        })
+        return command::parse(text).map_err(errno);
     }
+    if line.len() > command::MAX_SET_LEN {
+        return Err(EIO);
+    }
+    let mut text = KVec::new();
+    // What can't be read is no set, and of anything else too much.
+    line.read_all(&mut text, GFP_KERNEL_ACCOUNT)
+        .map_err(|error| if error == EFAULT { EIO } else { error })?;
+    command::parse(&text).map_err(errno)
 }
 
-/// Does something with the VIP of a file: `EIO` if it has just gone, as for a file that has.
-fn with_vip<T>(net: &Net, key: u32, action: impl FnOnce(&Vip) -> Result<T>) -> Result<T> {
+/// The VIP of a file: `EIO` if it has just gone, as for a file that has.
+fn find(net: &Net, key: u32) -> Result<(RcuArc<Namespace>, RcuArc<Vip>)> {
     let namespace = Namespace::slot().get(net).ok_or(EIO)?;
-    let guard = rcu::read_lock();
-    let vip = namespace.vips.find(Ipv4Addr::from(key), &guard);
-    action(vip.ok_or(EIO)?)
-}
-
-impl Vip {
-    /// The node of this number, if the cluster has it.
-    fn node(&self, number: u32) -> Option<NodeId> {
-        NodeId::new(number).filter(|node| self.hash.params().total.contains(*node))
-    }
+    let vip = namespace.vips.get(Ipv4Addr::from(key)).ok_or(EIO)?;
+    Ok((namespace, vip))
 }
 
 fn errno(error: ParseError) -> Error {
     match error {
         ParseError::TooLong | ParseError::NoSign => EIO,
-        ParseError::NotANumber => EINVAL,
-        ParseError::TooBig => ERANGE,
+        ParseError::NotANumber | ParseError::NotASet => EINVAL,
+        ParseError::TooBig | ParseError::NoSuchNode => ERANGE,
     }
 }

@@ -3,9 +3,8 @@
 //! The VIPs of each network namespace: made with a VIP's first rule, gone with its last.
 //!
 //! A namespace has one lock for what rules bring about and for its own end, which are thus in one
-//! order (D7, D8, D9). Packets, ARP and the reading and writing of files take no lock: they look at
-//! a [`Vip`] as it is. Removing a file waits for those who read or write it, under the lock; so they
-//! never take it.
+//! order (D7, D8, D9). Packets and ARP take no lock: they look at a [`Vip`] as it is. Removing a file waits for
+//! those who read or write it, under the lock; so they never take it, but one of their own ([`Namespace::sets`]).
 
 #![forbid(unsafe_code)]
 
@@ -15,12 +14,15 @@ use crate::abstractions::net::ratelimit;
 use crate::abstractions::net::Net;
 use crate::abstractions::netfilter::hook::Hook;
 use crate::abstractions::proc_file::Dir;
+use crate::abstractions::proc_table::TableFile;
 use crate::abstractions::rcu::RcuArc;
+use crate::abstractions::wait::WaitQueue;
 use crate::arp;
 use crate::devices::Vips;
 use crate::procfs;
 use crate::procfs::VipFiles;
 use crate::request::Request;
+use crate::stat::Stat;
 use crate::vip::Vip;
 use core::net::Ipv4Addr;
 use kernel::new_mutex;
@@ -33,6 +35,8 @@ struct State {
     hook: Option<Hook<Namespace>>,
     /// Gone when the namespace has ended.
     dir: Option<Dir<VipFiles>>,
+    /// As `dir`.
+    stat: Option<TableFile<Stat>>,
 }
 
 /// What a network namespace has.
@@ -41,6 +45,12 @@ pub(crate) struct Namespace {
     /// Its VIPs. Their lock is taken under `state`'s, never the other way round.
     #[pin]
     pub(crate) vips: Vips,
+    /// Whoever changes a VIP's nodes holds this, and whoever wants to see them all at one time. Nothing is taken
+    /// under it.
+    #[pin]
+    pub(crate) sets: Mutex<()>,
+    /// Those who wait for a VIP's nodes to change.
+    pub(crate) watchers: RcuArc<WaitQueue>,
     #[pin]
     state: Mutex<State>,
 }
@@ -67,6 +77,10 @@ impl PerNet for Namespace {
         if let Some(dir) = state.dir.take() {
             dir.remove(net);
         }
+        if let Some(stat) = state.stat.take() {
+            stat.remove(net);
+        }
+        WaitQueue::retire(self.watchers.clone());
         state.end_hook(net);
         self.vips.forget_all(net);
     }
@@ -77,14 +91,27 @@ impl Namespace {
         let this = RcuArc::pin_init(
             try_pin_init!(Self {
                 vips <- Vips::new(),
+                sets <- new_mutex!(()),
+                watchers: RcuArc::pin_init(WaitQueue::new(), GFP_KERNEL)?,
                 state <- new_mutex!(State {
                     hook: None,
                     dir: None,
+                    stat: None,
                 }),
             }? Error),
             GFP_KERNEL,
         )?;
-        this.state.lock().dir = Some(Dir::new(net, procfs::DIRECTORY)?);
+        let dir = Dir::new(net, procfs::DIRECTORY)?;
+        match TableFile::new(net, procfs::DIRECTORY) {
+            Ok(stat) => {
+                let mut state = this.state.lock();
+                (state.dir, state.stat) = (Some(dir), Some(stat));
+            }
+            Err(error) => {
+                dir.remove(net);
+                return Err(error);
+            }
+        }
         Ok(this)
     }
 
@@ -149,6 +176,8 @@ impl Namespace {
             let _ = dir.remove_file(&procfs::name(vip.address));
         }
         self.vips.forget(net, vip.address);
+        // Who watches the file finds it dead.
+        self.watchers.wake();
         if self.vips.is_empty() {
             state.end_hook(net);
         }

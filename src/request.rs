@@ -35,8 +35,10 @@ pub(crate) struct NewVip {
     pub(crate) mac: Mac,
     /// `--hashmode`, `--hash-init`, `--total-nodes`.
     pub(crate) params: Params,
-    /// `--local-node`.
+    /// `--local-node`, `--local-nodes`.
     pub(crate) nodes: NodeSet,
+    /// Not `--no-mark`.
+    pub(crate) marks: bool,
 }
 
 impl Request {
@@ -186,9 +188,9 @@ impl Request {
     pub(crate) fn differs(&self, vip: &Vip) -> bool {
         let named = &self.device.name;
         let other_device = !named.is_empty() && *named != vip.device;
-        self.new
-            .as_ref()
-            .is_some_and(|new| new.params != vip.hash.params() || other_device)
+        self.new.as_ref().is_some_and(|new| {
+            new.params != vip.hash.params() || new.marks != vip.marks || other_device
+        })
     }
 
     /// Says what is in force. `false` when it could not be said now.
@@ -198,12 +200,13 @@ impl Request {
             self.vip,
             format_args!("a further --new rule changes nothing"),
             format_args!(
-                "in force are --total-nodes {} --hashmode {} --hash-init {} -i {}, \
+                "in force are --total-nodes {} --hashmode {} --hash-init {} -i {}{}, \
                  remove all of the VIP's rules first to change them",
                 params.total,
                 params.mode.name(),
                 params.seed,
-                Shown(&vip.device)
+                Shown(&vip.device),
+                if vip.marks { "" } else { " --no-mark" }
             ),
         )
     }

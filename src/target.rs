@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::abstractions::net::netdev::Name;
 use crate::abstractions::net::pernet::PerNet;
 use crate::abstractions::net::ratelimit;
 use crate::abstractions::net::skb::SkBuff;
@@ -13,38 +14,50 @@ use crate::abstractions::netfilter::conntrack::Connection;
 use crate::abstractions::netfilter::conntrack::Info;
 use crate::abstractions::netfilter::target::CheckParam;
 use crate::abstractions::netfilter::target::Entry;
+use crate::abstractions::netfilter::target::InDevice;
 use crate::abstractions::netfilter::target::Target;
 use crate::abstractions::netfilter::target::Verdict;
 use crate::abstractions::rcu::RcuArc;
+use crate::abstractions::spread::Place;
 use crate::cluster::abi;
+use crate::cluster::abi::Payload;
 use crate::cluster::abi::Refusal;
-use crate::cluster::abi::TargetInfo;
-use crate::cluster::arp::Mac;
+use crate::cluster::hash::Flow;
+use crate::cluster::hash::Mode;
 use crate::cluster::hash::Params;
-use crate::cluster::node::NodeId;
 use crate::cluster::packet;
 use crate::cluster::packet::Header;
 use crate::registry::Namespace;
 use crate::report::refuse;
 use crate::request::NewVip;
 use crate::request::Request;
+use crate::request::Shown;
 use crate::vip::Vip;
 use core::ffi::CStr;
+use core::marker::PhantomData;
 use core::net::Ipv4Addr;
 use kernel::prelude::*;
 
-/// The target `CLUSTERIP`, revision 0.
-pub(crate) struct ClusterIpTarget;
+/// The target `CLUSTERIP`, of the revision of this payload.
+pub(crate) struct ClusterIpTarget<P>(PhantomData<fn() -> P>);
 
-impl Target for ClusterIpTarget {
+impl<P: Payload + FromBytes + Copy + 'static> Target for ClusterIpTarget<P> {
     const NAME: &'static CStr = abi::NAME;
-    const REVISION: u8 = abi::REVISION;
-    type Payload = TargetInfo;
+    const REVISION: u8 = P::REVISION;
+    type Payload = P;
     /// One VIP may have many rules; the nodes, the mode and the seed are the VIP's.
     type Subject = Vip;
 
-    fn check(param: &CheckParam<'_>, payload: &TargetInfo) -> Result<RcuArc<Vip>> {
-        let entry = param.entry().inspect_err(|_| refuse_nftables())?;
+    fn check(param: &CheckParam<'_>, payload: &P) -> Result<RcuArc<Vip>> {
+        let entry = match param.entry() {
+            Ok(entry) => Some(entry),
+            // Whoever carries the rule has not said its VIP: the payload has to.
+            Err(_) if P::SAYS_VIP => None,
+            Err(error) => {
+                refuse_nftables();
+                return Err(error);
+            }
+        };
         let request = request(entry, payload)?;
         let net = param.net();
         let namespace = Namespace::slot().get(net).ok_or(EINVAL)?;
@@ -84,8 +97,8 @@ impl Target for ClusterIpTarget {
             Header::new(header).protocol != packet::ICMP
         };
         if is_common {
-            if let Some(node) = node_of(vip, header, |offset| skb.read_linear(offset)) {
-                return decide(vip, skb, node);
+            if let Some(hash) = hash_at_once(vip, header, &skb) {
+                return decide(skb, vip.place(hash));
             }
         }
         other_packet(skb, header, vip, tracks)
@@ -96,9 +109,10 @@ impl Target for ClusterIpTarget {
 #[inline(never)]
 fn other_packet(skb: Unmoved<'_>, header: &Bytes, vip: &Vip, tracks: bool) -> Verdict {
     if tracks && skb.conntrack().is_new() {
-        if let Some(node) = node_of(vip, header, |offset| skb.read_linear(offset)) {
-            mark(skb.conntrack().connection(), node);
-            return decide(vip, skb, node);
+        if let Some(hash) = hash_at_once(vip, header, &skb) {
+            let place = vip.place(hash);
+            mark(vip, skb.conntrack().connection(), place);
+            return decide(skb, place);
         }
     }
     uncommon_packet(skb, header, vip, tracks)
@@ -127,17 +141,17 @@ fn tracked_packet(vip: &Vip, header: &Bytes, skb: Unmoved<'_>) -> Verdict {
     if Header::new(header).protocol == packet::ICMP && connection.info() == Info::Related {
         return Verdict::Continue;
     }
-    let node = node_of_any(vip, header, &skb);
-    mark(Some(connection), node);
-    decide(vip, skb, node)
+    let place = vip.place(hash_of_any(vip, header, &skb));
+    mark(vip, Some(connection), place);
+    decide(skb, place)
 }
 
-/// Tells later rules which node a new connection belongs to.
+/// Tells later rules which node a new connection belongs to, unless the VIP was made with `--no-mark`.
 #[inline(always)]
-fn mark(connection: Option<Connection<'_>>, node: NodeId) {
+fn mark(vip: &Vip, connection: Option<Connection<'_>>, place: Place<'_>) {
     if let Some(connection) = connection {
-        if connection.info() == Info::New {
-            connection.set_mark(node.get());
+        if connection.info() == Info::New && vip.marks {
+            connection.set_mark(place.index().wrapping_add(1));
         }
     }
 }
@@ -153,42 +167,51 @@ fn untracked_packet(vip: &Vip, bytes: &Bytes, skb: Unmoved<'_>) -> Verdict {
             }
         }
     }
-    let node = node_of_any(vip, bytes, &skb);
-    decide(vip, skb, node)
+    let hash = hash_of_any(vip, bytes, &skb);
+    decide(skb, vip.place(hash))
 }
 
-/// The node of a packet whose ports may lie anywhere, or nowhere.
+/// The hash of a packet, in the modes of revision 0 but for one whose ports don't lie in one piece.
 #[inline(always)]
-fn node_of_any(vip: &Vip, header: &Bytes, skb: &SkBuff) -> NodeId {
-    let read = |offset| Some(skb.read(offset).unwrap_or([0; 4]));
-    // There is one: `read` has an answer for any offset.
-    node_of(vip, header, read).unwrap_or_else(|| vip.hash.node(Header::new(header).source, [0; 4]))
-}
-
-/// The node of a packet whose ports `read` finds; none if they are to be hashed and it doesn't.
-#[inline(always)]
-fn node_of(
-    vip: &Vip,
-    header: &Bytes,
-    read: impl FnOnce(usize) -> Option<[u8; 4]>,
-) -> Option<NodeId> {
+fn hash_at_once(vip: &Vip, header: &Bytes, skb: &SkBuff) -> Option<u32> {
     let header = Header::new(header);
-    let source = header.source;
+    let mode = vip.hash.mode();
+    if mode == Mode::SourceIp {
+        return Some(vip.hash.one_word(header.source));
+    }
+    if !mode.uses_ports() {
+        return None;
+    }
     // gate: plant here
-    let ports = if vip.hash.mode().uses_ports() {
-        match header.ports_at() {
-            Some(offset) => read(offset)?,
-            None => [0; 4],
-        }
-    } else {
-        [0; 4]
+    let ports = match header.ports_at() {
+        Some(offset) => skb.read_linear(offset)?,
+        None => [0; 4],
     };
-    Some(vip.hash.node(source, ports))
+    Some(vip.hash.with_ports(header.source, ports))
+}
+
+/// The hash of any packet, in any mode: what is hashed of it may lie anywhere, or nowhere.
+#[inline(always)]
+fn hash_of_any(vip: &Vip, header: &Bytes, skb: &SkBuff) -> u32 {
+    let header = Header::new(header);
+    let behind_ip = if vip.hash.mode().looks_behind_ip() {
+        header.ports_at().and_then(|offset| skb.read(offset))
+    } else {
+        None
+    };
+    vip.hash.hash(&Flow {
+        source: header.source,
+        destination: header.destination,
+        ports: behind_ip.unwrap_or([0; 4]),
+        spi: behind_ip
+            .filter(|_| packet::has_spi(header.protocol))
+            .map(u32::from_be_bytes),
+    })
 }
 
 #[inline(always)]
-fn decide(vip: &Vip, mut skb: Unmoved<'_>, node: NodeId) -> Verdict {
-    if vip.nodes.get().contains(node) {
+fn decide(mut skb: Unmoved<'_>, place: Place<'_>) -> Verdict {
+    if place.meet() {
         skb.set_for_host();
         Verdict::Continue
     } else {
@@ -202,8 +225,8 @@ fn prepare(param: &CheckParam<'_>, vip: &Vip) -> Result {
     if !param.is_raw_table() {
         return param.use_conntrack();
     }
-    // Pieces of a packet have no ports; without ports, none are missed.
-    if vip.hash.mode().uses_ports() {
+    // Pieces of a packet have no ports and no SPI; where none are hashed, none are missed.
+    if vip.hash.mode().looks_behind_ip() {
         return param.use_defrag();
     }
     Ok(())
@@ -217,23 +240,65 @@ fn refuse_nftables() {
 }
 
 /// Checks what can be said of a rule by itself, in the order of the original's checks.
-fn request(entry: Entry<'_>, payload: &TargetInfo) -> Result<Request> {
-    let vip = entry.destination();
+fn request<P: Payload>(entry: Option<Entry<'_>>, payload: &P) -> Result<Request> {
+    let named = payload
+        .vip()
+        .or(entry.as_ref().map(Entry::destination))
+        .unwrap_or(Ipv4Addr::UNSPECIFIED);
     let refused = |refusal: Refusal| {
         let remedy = refusal.remedy();
         refuse(
             EINVAL,
-            vip,
+            named,
             format_args!("{refusal}"),
             format_args!("{remedy}"),
         )
     };
 
     let mode = payload.mode().map_err(refused)?;
-    if entry.destination_mask() != Ipv4Addr::BROADCAST || vip.is_unspecified() {
+    let vip = match &entry {
+        Some(entry) => vip_of_entry(entry, payload.vip())?,
+        None => payload.vip().ok_or_else(|| {
+            refuse(
+                EINVAL,
+                named,
+                format_args!("Please specify destination IP"),
+                format_args!("nftables does not tell -d, give --vip VIP"),
+            )
+        })?,
+    };
+    let new = if payload.is_new() {
+        let (total, nodes) = payload.nodes().map_err(refused)?;
+        Some(NewVip {
+            mac: payload.mac(),
+            params: Params {
+                mode,
+                seed: payload.seed(),
+                total,
+            },
+            nodes,
+            marks: payload.marks(),
+        })
+    } else {
+        payload.local().map_err(refused)?;
+        None
+    };
+    let device = device(vip, entry.as_ref(), payload.device().map(Name::new))?;
+    Ok(Request { vip, new, device })
+}
+
+/// The VIP of a rule of iptables: `-d`, or `--vip` where a rule sees packets for others, too.
+fn vip_of_entry(entry: &Entry<'_>, said: Option<Ipv4Addr>) -> Result<Ipv4Addr> {
+    let destination = entry.destination();
+    if entry.destination_mask().is_unspecified() && !entry.destination_inverted() {
+        if let Some(vip) = said {
+            return Ok(vip);
+        }
+    }
+    if entry.destination_mask() != Ipv4Addr::BROADCAST || destination.is_unspecified() {
         return Err(refuse(
             EINVAL,
-            vip,
+            said.unwrap_or(destination),
             format_args!("Please specify destination IP"),
             format_args!("give the rule one address, -d VIP"),
         ));
@@ -241,29 +306,36 @@ fn request(entry: Entry<'_>, payload: &TargetInfo) -> Result<Request> {
     if entry.destination_inverted() {
         return Err(refuse(
             EINVAL,
-            vip,
+            destination,
             format_args!("Please specify destination IP"),
             format_args!("a rule for every address but one has no VIP, use -d VIP without !"),
         ));
     }
-    let new = if payload.is_new() {
-        let (total, nodes) = payload.nodes().map_err(refused)?;
-        Some(NewVip {
-            mac: Mac::new(payload.clustermac),
-            params: Params {
-                mode,
-                seed: payload.hash_initval,
-                total,
-            },
-            nodes,
-        })
-    } else {
-        payload.local().map_err(refused)?;
-        None
+    match said {
+        Some(vip) if vip != destination => Err(refuse(
+            EINVAL,
+            vip,
+            format_args!("destination IP {destination:?} is another one"),
+            format_args!("give -d and --vip the same address"),
+        )),
+        _ => Ok(destination),
+    }
+}
+
+/// The device of a rule: `-i`, or `--dev`, or either if they are the same.
+fn device(vip: Ipv4Addr, entry: Option<&Entry<'_>>, said: Option<Name>) -> Result<InDevice> {
+    let matched = entry.map_or(InDevice::any(), Entry::in_device);
+    let Some(said) = said else {
+        return Ok(matched);
     };
-    Ok(Request {
+    let is_one = !matched.inverted && !matched.wildcard && !matched.compared_in_part;
+    if matched.name.is_empty() || (is_one && matched.name == said) {
+        return Ok(InDevice::one(said));
+    }
+    Err(refuse(
+        EINVAL,
         vip,
-        new,
-        device: entry.in_device(),
-    })
+        format_args!("interface {} is not what -i says", Shown(&said)),
+        format_args!("give -i and --dev the same name, or leave one of them out"),
+    ))
 }

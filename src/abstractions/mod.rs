@@ -9,8 +9,11 @@
 
 #![allow(unsafe_code)]
 
-pub(crate) mod atomic;
 pub(crate) mod net;
 pub(crate) mod netfilter;
+pub(crate) mod percpu;
 pub(crate) mod proc_file;
+pub(crate) mod proc_table;
 pub(crate) mod rcu;
+pub(crate) mod spread;
+pub(crate) mod wait;

@@ -2,9 +2,11 @@
 
 //! Abstraction layer: directories of files in a namespace's `/proc/net`.
 //!
-//! C headers: `include/linux/proc_fs.h`, `include/linux/seq_file.h`.
+//! C headers: `include/linux/proc_fs.h`, `include/linux/seq_file.h`, `include/linux/poll.h`.
 
 use crate::abstractions::net::Net;
+use crate::abstractions::rcu::RcuArc;
+use crate::abstractions::wait::WaitQueue;
 use crate::bindings;
 use core::ffi::CStr;
 use core::marker::PhantomData;
@@ -29,6 +31,12 @@ pub(crate) trait Files: Send + Sync + 'static {
 
     /// Takes one write, whole; it may be empty. Where in the file it was meant for is not known.
     fn write(net: &Net, key: u32, line: UserSliceReader) -> Result;
+
+    /// How often the text has become another one: another number than when somebody read it, if it has. Never 0.
+    fn generation(net: &Net, key: u32) -> Result<u32>;
+
+    /// Where those wait who want to know. It must be retired after the directory has gone.
+    fn watchers(net: &Net) -> Result<RcuArc<WaitQueue>>;
 }
 
 /// The name of a file, of at most 15 bytes.
@@ -158,7 +166,7 @@ fn give_to_root_of(entry: NonNull<bindings::proc_dir_entry>, net: &Net) -> bool 
 
 /// A read or write that goes on. It holds the namespace: one that is held up, by the memory it copies
 /// from or to, must not hold up the end of the namespace, for which others would have to wait.
-struct Busy(NonNull<bindings::net>);
+pub(super) struct Busy(NonNull<bindings::net>);
 
 impl Busy {
     /// `EIO` when the namespace is ending.
@@ -169,15 +177,22 @@ impl Busy {
     unsafe fn new(file: *const bindings::file) -> Result<Self> {
         // SAFETY: The data of the directory is its namespace, which removes the directory before it
         // goes, and waits for the callbacks.
-        let net = unsafe {
-            bindings::maybe_get_net(
-                bindings::proc_get_parent_data(bindings::file_inode(file)).cast(),
-            )
-        };
-        NonNull::new(net).map(Self).ok_or(EIO)
+        unsafe { Self::of(bindings::proc_get_parent_data(bindings::file_inode(file)).cast()) }
     }
 
-    fn net(&self) -> &Net {
+    /// As `new`, for the namespace itself.
+    ///
+    /// # Safety
+    ///
+    /// `net` must be a namespace whose memory stays for the call.
+    pub(super) unsafe fn of(net: *mut bindings::net) -> Result<Self> {
+        // SAFETY: By the contract of this function.
+        NonNull::new(unsafe { bindings::maybe_get_net(net) })
+            .map(Self)
+            .ok_or(EIO)
+    }
+
+    pub(super) fn net(&self) -> &Net {
         // SAFETY: It is held.
         unsafe { Net::from_raw(self.0.as_ptr()) }
     }
@@ -197,6 +212,7 @@ impl<T: Files> Adapter<T> {
         proc_open: Some(Self::open_callback),
         proc_read: Some(Self::read_callback),
         proc_write: Some(Self::write_callback),
+        proc_poll: Some(Self::poll_callback),
         proc_lseek: Some(bindings::seq_lseek),
         proc_release: Some(bindings::single_release),
         ..pin_init::zeroed()
@@ -240,9 +256,58 @@ impl<T: Files> Adapter<T> {
             // SAFETY: `seq_file` passes a struct that nobody else uses in the call, of an open file below
             // a `Dir`.
             let (busy, key) = unsafe { (Busy::new((*m).file)?, key((*m).private)) };
+            // Before the text is read: one that changes meanwhile has changed.
+            let generation = T::generation(busy.net(), key)?;
+            // SAFETY: As above. Who polls may read it in the same moment. CAST: The same width.
+            unsafe { (&raw mut (*m).poll_event).write_volatile(generation as c_int) };
             // SAFETY: As above.
             T::show(busy.net(), key, unsafe { SeqFile::from_raw(m) })?;
             Ok(0)
+        })
+    }
+
+    /// Readable is what this open file has not read as it is now, and a file that is dead.
+    ///
+    /// # Safety
+    ///
+    /// To be called as `proc_ops::proc_poll` only.
+    unsafe extern "C" fn poll_callback(
+        file: *mut bindings::file,
+        table: *mut bindings::poll_table_struct,
+    ) -> bindings::__poll_t {
+        // SAFETY: procfs calls back for an open file below a `Dir`.
+        unsafe { Self::poll(file, table) }.unwrap_or(READABLE | WRITABLE)
+    }
+
+    /// # Safety
+    ///
+    /// As `poll_callback`.
+    unsafe fn poll(
+        file: *mut bindings::file,
+        table: *mut bindings::poll_table_struct,
+    ) -> Result<bindings::__poll_t> {
+        // SAFETY: As in `write_callback`.
+        let (busy, key) = unsafe {
+            (
+                Busy::new(file)?,
+                key(bindings::pde_data(bindings::file_inode(file))),
+            )
+        };
+        // SAFETY: The arguments are procfs'. By the trait's contract the queue is retired after the files are gone,
+        // and procfs calls nobody back from then on.
+        unsafe { T::watchers(busy.net())?.register(file, table) };
+        // From here on whoever changes the text wakes us.
+        let generation = T::generation(busy.net(), key)?;
+        // SAFETY: Opened by `single_open()`, whose struct is the file's; it is written as it is read here. CAST: The
+        // same width.
+        let seen = unsafe {
+            let m = (*file).private_data.cast::<bindings::seq_file>();
+            (&raw const (*m).poll_event).read_volatile() as u32
+        };
+        Ok(if seen == generation {
+            WRITABLE
+        } else {
+            READABLE | WRITABLE
         })
     }
 
@@ -269,6 +334,12 @@ impl<T: Files> Adapter<T> {
         })
     }
 }
+
+/// C: `EPOLLIN`, `EPOLLPRI`, `EPOLLRDNORM`.
+const READABLE: bindings::__poll_t = 0x0001 | 0x0002 | 0x0040;
+
+/// C: `EPOLLOUT`, `EPOLLWRNORM`.
+const WRITABLE: bindings::__poll_t = 0x0004 | 0x0100;
 
 /// CAST: The data of a file is the key that it was made with.
 fn key(data: *mut c_void) -> u32 {

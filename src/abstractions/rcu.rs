@@ -250,7 +250,12 @@ impl<T: Send + Sync> RcuMap<T> {
 
     /// The keys that there are, from the lowest to the highest; those that come or go meanwhile, or not.
     pub(crate) fn keys(&self) -> impl Iterator<Item = u32> + '_ {
-        let mut next = Some(0u32);
+        self.keys_from(0)
+    }
+
+    /// Those that are not below `first`.
+    pub(crate) fn keys_from(&self, first: u32) -> impl Iterator<Item = u32> + '_ {
+        let mut next = Some(first);
         core::iter::from_fn(move || {
             let mut at = index(next?);
             // SAFETY: The XArray is initialised; `xa_find()` takes the read-side section by itself.

@@ -43,6 +43,8 @@ pub const FLAG_NO_MARK: u32 = 2;
 pub trait Payload {
     /// The revision.
     const REVISION: u8;
+    /// Whether the payload itself can say the VIP and its device.
+    const SAYS_VIP: bool;
 
     /// Whether the rule may create the cluster.
     fn is_new(&self) -> bool;
@@ -105,6 +107,7 @@ pub struct TargetInfo {
 
 impl Payload for TargetInfo {
     const REVISION: u8 = 0;
+    const SAYS_VIP: bool = false;
 
     fn is_new(&self) -> bool {
         self.flags & FLAG_NEW != 0
@@ -203,6 +206,7 @@ pub struct TargetInfo1 {
 
 impl Payload for TargetInfo1 {
     const REVISION: u8 = 1;
+    const SAYS_VIP: bool = true;
 
     fn is_new(&self) -> bool {
         self.flags & FLAG_NEW != 0

@@ -247,6 +247,23 @@ pub(crate) struct InDevice {
     pub(crate) compared_in_part: bool,
 }
 
+impl InDevice {
+    /// All devices.
+    pub(crate) fn any() -> Self {
+        Self::one(Name::new(&[0; 16]))
+    }
+
+    /// The one of this name.
+    pub(crate) fn one(name: Name) -> Self {
+        Self {
+            name,
+            inverted: false,
+            wildcard: false,
+            compared_in_part: false,
+        }
+    }
+}
+
 /// The registration of a [`Target`]. Unregisters when dropped; x_tables holds a reference on the
 /// module for every rule, so that none is left by then.
 #[pin_data(PinnedDrop)]
