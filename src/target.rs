@@ -23,7 +23,6 @@ use crate::cluster::abi;
 use crate::cluster::abi::Payload;
 use crate::cluster::abi::Refusal;
 use crate::cluster::hash::Flow;
-use crate::cluster::hash::Mode;
 use crate::cluster::hash::Params;
 use crate::cluster::packet;
 use crate::cluster::packet::Header;
@@ -108,11 +107,13 @@ impl<P: Payload + FromBytes + Copy + 'static> Target for ClusterIpTarget<P> {
 /// The first packet of a connection, which can be told fast, too.
 #[inline(never)]
 fn other_packet(skb: Unmoved<'_>, header: &Bytes, vip: &Vip, tracks: bool) -> Verdict {
-    if tracks && skb.conntrack().is_new() {
-        if let Some(hash) = hash_at_once(vip, header, &skb) {
-            let place = vip.place(hash);
-            mark(vip, skb.conntrack().connection(), place);
-            return decide(skb, place);
+    if tracks {
+        if let Some(connection) = skb.conntrack().new_connection() {
+            if let Some(hash) = hash_at_once(vip, header, &skb) {
+                let place = vip.place(hash);
+                mark(vip, &connection, place);
+                return decide(skb, place);
+            }
         }
     }
     uncommon_packet(skb, header, vip, tracks)
@@ -142,17 +143,15 @@ fn tracked_packet(vip: &Vip, header: &Bytes, skb: Unmoved<'_>) -> Verdict {
         return Verdict::Continue;
     }
     let place = vip.place(hash_of_any(vip, header, &skb));
-    mark(vip, Some(connection), place);
+    mark(vip, &connection, place);
     decide(skb, place)
 }
 
 /// Tells later rules which node a new connection belongs to, unless the VIP was made with `--no-mark`.
 #[inline(always)]
-fn mark(vip: &Vip, connection: Option<Connection<'_>>, place: Place<'_>) {
-    if let Some(connection) = connection {
-        if connection.info() == Info::New && vip.marks {
-            connection.set_mark(place.index().wrapping_add(1));
-        }
+fn mark(vip: &Vip, connection: &Connection<'_>, place: Place<'_>) {
+    if connection.info() == Info::New && vip.marks {
+        connection.set_mark(place.index().wrapping_add(1));
     }
 }
 
@@ -175,19 +174,13 @@ fn untracked_packet(vip: &Vip, bytes: &Bytes, skb: Unmoved<'_>) -> Verdict {
 #[inline(always)]
 fn hash_at_once(vip: &Vip, header: &Bytes, skb: &SkBuff) -> Option<u32> {
     let header = Header::new(header);
-    let mode = vip.hash.mode();
-    if mode == Mode::SourceIp {
-        return Some(vip.hash.one_word(header.source));
-    }
-    if !mode.uses_ports() {
-        return None;
-    }
-    // gate: plant here
-    let ports = match header.ports_at() {
-        Some(offset) => skb.read_linear(offset)?,
-        None => [0; 4],
-    };
-    Some(vip.hash.with_ports(header.source, ports))
+    vip.hash.hash_of_old(header.source, || {
+        // gate: plant here
+        match header.ports_at() {
+            Some(offset) => skb.read_linear(offset),
+            None => Some([0; 4]),
+        }
+    })
 }
 
 /// The hash of any packet, in any mode: what is hashed of it may lie anywhere, or nowhere.

@@ -64,10 +64,18 @@ impl<'a> Conntrack<'a> {
         self.word > INFO_MASK && matches!(self.word & INFO_MASK, 0 | 3)
     }
 
-    /// Whether the packet is [`Info::New`]; as above.
+    /// The connection of a packet that is [`Info::New`]; in fewer steps than by [`Conntrack::connection`].
     #[inline(always)]
-    pub(crate) fn is_new(&self) -> bool {
-        self.word > INFO_MASK && self.word & INFO_MASK == 2
+    pub(crate) fn new_connection(&self) -> Option<Connection<'a>> {
+        if self.word & INFO_MASK != 2 {
+            return None;
+        }
+        // CAST: As below.
+        NonNull::new((self.word & !INFO_MASK) as *mut bindings::nf_conn).map(|ptr| Connection {
+            ptr,
+            info: Info::New,
+            _packet: PhantomData,
+        })
     }
 
     /// The connection, or `None` for a packet that is untracked, invalid or not tracked yet.
