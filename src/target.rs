@@ -228,7 +228,10 @@ fn prepare(param: &CheckParam<'_>, vip: &Vip) -> Result {
 /// Says that rules of nftables can't be taken.
 fn refuse_nftables() {
     if ratelimit() {
-        pr_err!("cannot use CLUSTERIP target from nftables compat: use iptables-legacy instead\n");
+        pr_err!(
+            "cannot use CLUSTERIP target from nftables compat: \
+             use iptables-legacy instead, or give --vip VIP\n"
+        );
     }
 }
 

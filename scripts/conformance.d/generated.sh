@@ -8,7 +8,29 @@
 
 # Half of the time would go into the poisoning of freed memory, which the other lanes have.
 lane_packets() {
-	WORDS="slub_debug=-" generated packets --seed "$seed" --packets "$packets"
+	local log=$out/packets.log good bad more worse
+	WORDS="slub_debug=-" generated packets --seed "$seed" --packets "$packets" | tee "$log" | grep --line-buffered -Ev '^[0-9]+ passed'
+	read -r good _ bad _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" || echo "0 passed, 1 failed")
+	WORDS="slub_debug=-" nftables | tee "$log" | grep --line-buffered -Ev '^[0-9]+ passed'
+	read -r more _ worse _ < <(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" || echo "0 passed, 1 failed")
+	echo "$((good + more)) passed, $((bad + worse)) failed"
+	[ $((bad + worse)) = 0 ]
+}
+
+# The same packets, and the rules by iptables-nft and in revision 1, against what ours did with revision 0.
+nftables() {
+	local nft=$out/payload.ours-nft
+	scripts/extension build >/dev/null || return
+	rm -rf "$nft"
+	cp -a "$out/payload.ours" "$nft"
+	install -D -m 644 build/extension/libipt_CLUSTERIP.so "$nft/xtables/libipt_CLUSTERIP.so"
+	guests packets ours-nft packets --nft --seed "$seed" --packets "$packets" || {
+		echo "FAILED packets under nftables: the guest did not come to its end, or not with some of each kind of packet"
+		echo "0 passed, 1 failed"
+		return 1
+	}
+	echo "the same packets under nftables, by revision 1:"
+	in_root compare --lane packets --differences /dev/null "$out/packets.ours" "$out/packets.ours-nft" | grep -v ^mismatch
 }
 
 # The module that hands frames to arp_xmit(), where the program finds it.

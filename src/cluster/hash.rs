@@ -185,11 +185,7 @@ impl Prepared {
     /// The hash of a packet in the modes of revision 0, of whose ports `ports` knows, if they are asked for; none
     /// if it doesn't, and in other modes.
     #[inline(always)]
-    pub fn hash_of_old(
-        &self,
-        source: u32,
-        ports: impl FnOnce() -> Option<[u8; 4]>,
-    ) -> Option<u32> {
+    pub fn hash_of_old(&self, source: u32, ports: impl FnOnce() -> Option<[u8; 4]>) -> Option<u32> {
         if let Mode::SourceIp = self.mode {
             return Some(self.one_word(source));
         }

@@ -9,6 +9,7 @@ use super::generator::Batch;
 use super::generator::Event;
 use super::generator::NODE_MAC;
 use super::nflog::Record;
+use super::node::Backend;
 use super::node::Node;
 use super::show;
 use crate::shrink::shrink;
@@ -26,7 +27,8 @@ const PCAP: &str = "/tmp/mismatch.pcap";
 /// Looks for it; false, for it is a mismatch, unless there is none.
 pub fn run(batch: &Batch, number: u64, first: &Path, second: &Path) -> Result<bool> {
     let pair = Pair::new(first, second)?;
-    let seen = |events: &[Event]| pair.both(|| Node::new(&batch.config)?.run(events));
+    let seen =
+        |events: &[Event]| pair.both(|| Node::new(&batch.config, Backend::Legacy)?.run(events));
     let differs = |events: &[Event]| -> Result<bool> {
         let [first, second] = seen(events)?;
         Ok(differ(&first, &second))

@@ -26,6 +26,7 @@ use generator::Event;
 use harness::cluster::VIP_ADDRESS;
 use harness::host::program;
 use nflog::Record;
+use node::Backend;
 use node::Node;
 use std::collections::HashMap;
 use std::fs;
@@ -50,6 +51,9 @@ pub struct Options {
     /// Print what was seen of each packet
     #[arg(long)]
     show: bool,
+    /// The rules by iptables-nft, that of the VIP in revision 1, with our extension
+    #[arg(long, conflicts_with = "shrink")]
+    nft: bool,
     /// Find the smallest part of the batch on which these two modules differ
     #[arg(long, num_args = 2, requires = "batch", value_names = ["FIRST.ko", "SECOND.ko"])]
     shrink: Vec<PathBuf>,
@@ -71,6 +75,11 @@ pub fn run(options: &Options) -> Result<bool> {
         return mismatch::run(&batch, number, first, second);
     }
     program("modprobe ipt_CLUSTERIP")?;
+    let backend = if options.nft {
+        Backend::Nft
+    } else {
+        Backend::Legacy
+    };
     let count = options.packets.div_ceil(generator::FRAMES as u64);
     let batches = match options.batch {
         Some(number) => number..number + 1,
@@ -81,7 +90,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut packets = 0_u64;
     for number in batches {
         let batch = Batch::new(options.seed, number);
-        let records = Node::new(&batch.config)?.run(&batch.events)?;
+        let records = Node::new(&batch.config, backend)?.run(&batch.events)?;
         if options.show {
             records
                 .iter()

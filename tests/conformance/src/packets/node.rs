@@ -18,6 +18,8 @@ use harness::blob;
 use harness::blob::Payload;
 use harness::blob::Rule;
 use harness::cluster::CLIENT_MAC;
+use harness::cluster::MAC;
+use harness::cluster::MODES;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
 use harness::packet;
@@ -45,6 +47,13 @@ const SO_MARK: i32 = 36;
 /// How many frames are sent before what was said of them is read.
 const ROUND: usize = 1000;
 
+/// By which iptables the rules come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Legacy,
+    Nft,
+}
+
 /// The namespaces go last, for all else holds on to them.
 pub struct Node {
     log: Log,
@@ -57,7 +66,7 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(config: &Config) -> Result<Self> {
+    pub fn new(config: &Config, backend: Backend) -> Result<Self> {
         let wire = Netns::new("wire")?;
         let machine = Host::new(Netns::new("node1")?);
         wire.ip(
@@ -70,7 +79,7 @@ impl Node {
              route add default via 10.9.0.254\n\
              neigh replace 10.9.0.254 lladdr 02:00:00:00:01:00 dev eth0 nud permanent\n"
         ))?;
-        rules(&machine, config)?;
+        rules(&machine, config, backend)?;
         machine.enter(|| settings(config))??;
         let log = machine.enter(Log::new)??;
         let out = machine.enter(raw_socket)??;
@@ -176,7 +185,9 @@ fn note(records: &mut Vec<Record>, prefix: u8, result: io::Result<()>) {
     }
 }
 
-fn rules(machine: &Host, config: &Config) -> Result<()> {
+/// The rule of the VIP, which iptables-legacy's command line can't say: it takes totals up to 16 only. It is made by
+/// hand and kept (`-n`) while the others are put round it.
+fn rule_by_hand(machine: &Host, config: &Config) -> Result<()> {
     let payload = Payload {
         mode: config.mode,
         seed: config.seed,
@@ -186,11 +197,32 @@ fn rules(machine: &Host, config: &Config) -> Result<()> {
     if config.chain == "PREROUTING" {
         rule.hook = 0;
     }
-    // The command line takes totals up to 16 only, so this rule is made by hand and kept (`-n`) while
-    // the others are put round it.
     machine
         .enter(|| -> io::Result<()> { blob::replace(&blob::socket()?, config.table, &[rule]) })?
-        .context("the rule of the VIP")?;
+        .context("the rule of the VIP")
+}
+
+/// The same rule, as our extension takes it.
+fn rule_in_words(config: &Config) -> String {
+    let nodes: Vec<String> = config.nodes.iter().map(u16::to_string).collect();
+    format!(
+        "-d {VIP} -i eth0 -j CLUSTERIP --new --hashmode {} --clustermac {MAC} --total-nodes {} \
+         --local-nodes {} --hash-init {} --vip {VIP} --dev eth0",
+        MODES[config.mode as usize],
+        config.total,
+        if nodes.is_empty() {
+            "none".to_string()
+        } else {
+            nodes.join(",")
+        },
+        config.seed,
+    )
+}
+
+fn rules(machine: &Host, config: &Config, backend: Backend) -> Result<()> {
+    if backend == Backend::Legacy {
+        rule_by_hand(machine, config)?;
+    }
     let chain = config.chain;
     let log = |letter: char| {
         format!(
@@ -224,6 +256,9 @@ fn rules(machine: &Host, config: &Config) -> Result<()> {
     for (rule, place) in before.iter().zip(1..) {
         lines.push(format!("-I {chain} {place} {rule}\n"));
     }
+    if backend == Backend::Nft {
+        lines.push(format!("-A {chain} {}\n", rule_in_words(config)));
+    }
     lines.extend(after.iter().map(|rule| format!("-A {chain} {rule}\n")));
     let own = format!("-m mark --mark {OWN}");
     let marks = format!("-A OUTPUT {own} -d 64.0.0.0/2 -j CONNMARK --set-mark 0x12345677\n");
@@ -237,7 +272,11 @@ fn rules(machine: &Host, config: &Config) -> Result<()> {
          -A OUTPUT -m mark ! --mark {OWN} -j DROP\n\
          -A OUTPUT -p udp --dport 69 -j CT --helper tftp\nCOMMIT\n"
     );
-    machine.run_with("iptables-legacy-restore -w -n", &format!("{raw}{tables}"))?;
+    let restore = match backend {
+        Backend::Legacy => "iptables-legacy-restore -w -n",
+        Backend::Nft => "env XTABLES_LIBDIR=/opt/clusterip/xtables:/usr/lib/x86_64-linux-gnu/xtables iptables-nft-restore -w -n",
+    };
+    machine.run_with(restore, &format!("{raw}{tables}"))?;
     Ok(())
 }
 
