@@ -89,6 +89,7 @@ pub fn rows(who: Who) -> Vec<Row> {
     rows.extend(input_floors());
     if who == Who::Ours {
         rows.extend(raw());
+        rows.extend(revision_1());
     }
     rows.extend(input());
     if who == Who::Ours {
@@ -157,6 +158,53 @@ fn raw() -> Vec<Row> {
             )
             .over(raw_floor(mode, "accept", protocol))
             .tell(ALL),
+        );
+    }
+    rows
+}
+
+/// What only revision 1 says: more numbers than the original had room for, and its hash modes. The packets of the raw
+/// table show the price best.
+fn revision_1() -> Vec<Row> {
+    let (udp, protocol) = (matching(Protocol::Udp), Protocol::Udp);
+    let mut rows = Vec::new();
+    for (name, mode, total) in [
+        ("sourceip-of-1000", "sourceip", 1000),
+        ("sourceip-sourceport-of-1000", "sourceip-sourceport", 1000),
+        ("destip", "destip", 2),
+        ("sourceip-destip", "sourceip-destip", 2),
+        ("sourceip-spi", "sourceip-spi", 2),
+    ] {
+        let rules = vec![format!(
+            "{udp} -j CLUSTERIP --new --hashmode {mode} --clustermac {MAC} --total-nodes {total} \
+             --local-nodes none --hash-init 1"
+        )];
+        // As many hooks as a mode that looks behind the IP header brings along.
+        let floor = match mode {
+            "sourceip-sourceport" | "sourceip-spi" => MODES[1],
+            _ => MODES[0],
+        };
+        rows.push(
+            row(
+                &format!("not-mine/raw/udp/{name}"),
+                Table::Raw,
+                rules.clone(),
+                (protocol, State::New),
+                false,
+            )
+            .over(raw_floor(floor, "drop", protocol)),
+        );
+        let traffic = (protocol, State::Established);
+        rows.push(
+            row(
+                &format!("mine/input/accept/udp/established/{name}"),
+                Table::Filter,
+                rules,
+                traffic,
+                true,
+            )
+            .over(input_name("floor", "accept", traffic))
+            .tell(if total == 2 { "=1-2" } else { "=1-1000" }),
         );
     }
     rows

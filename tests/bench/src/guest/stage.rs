@@ -195,6 +195,15 @@ fn apply(node: &Netns, table: Table, policy: &str, rules: &[String]) -> Result<(
             node.run_with("nft -f -", &text.replace("ACCEPT", "accept"))?;
             Ok(())
         }
+        // The distribution's extension doesn't know the options of revision 1.
+        _ if text.contains("--local-nodes") => {
+            node.run_with(
+                "env XTABLES_LIBDIR=/opt/clusterip/xtables:/usr/lib/x86_64-linux-gnu/xtables \
+                 iptables-legacy-restore",
+                &text,
+            )?;
+            Ok(())
+        }
         _ => node.restore(&text),
     }
 }
