@@ -142,7 +142,7 @@ impl NodeSet {
         for (to, pair) in set.0.iter_mut().zip(words.chunks(2)) {
             let low = pair.first().copied().unwrap_or_default();
             let high = pair.get(1).copied().unwrap_or_default();
-            *to = u64::from(low) | u64::from(high) << 32;
+            *to = u64::from(low) | (u64::from(high) << 32);
         }
         set
     }

@@ -12,6 +12,7 @@ use host::cluster::command::Command;
 use host::cluster::command::ParseError;
 use host::cluster::node::NodeId;
 use host::cluster::node::NodeSet;
+use host::cluster::node::Ranges;
 use host::cluster::node::Total;
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
@@ -23,8 +24,12 @@ fuzz_target!(|data: &[u8]| {
     let Some((&count, lines)) = data.split_first() else {
         return;
     };
-    let count = u32::from(count % 64) + 1;
-    let total = Total::new(count).expect("1 to 64");
+    // Also such as no byte holds.
+    let count = match count {
+        0..=127 => u32::from(count % 64) + 1,
+        _ => 1024 - u32::from(count - 128),
+    };
+    let total = Total::new(count).expect("1 to 1024");
     let (mut set, mut model) = (NodeSet::EMPTY, BTreeSet::new());
 
     // All of it as one line first: that is how the byte that ends lines gets into one.
@@ -51,6 +56,17 @@ fuzz_target!(|data: &[u8]| {
                     model.remove(&number);
                 }
             }
+            Ok(Command::Replace(all)) => {
+                let within = all.highest().is_none_or(|highest| total.contains(highest));
+                let numbers: BTreeSet<u32> = all.iter().map(NodeId::get).collect();
+                assert_eq!(within, numbers.last().is_none_or(|last| *last <= count));
+                // What is printed in short is read as the same.
+                let short = format!("={}\n", Ranges(&all));
+                assert_eq!(parse(short.as_bytes()), seen_again(all));
+                if within {
+                    (set, model) = (all, numbers);
+                }
+            }
             Err(_) => {}
         }
     }
@@ -60,22 +76,65 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(set.is_empty(), model.is_empty());
 });
 
+/// A whole set as a command.
+fn seen_again(set: NodeSet) -> Result<Command, ParseError> {
+    Ok(Command::Replace(set))
+}
+
 /// The errno that a writer sees.
 fn errno(error: ParseError) -> &'static str {
     match error {
         ParseError::TooLong | ParseError::NoSign => "EIO",
-        ParseError::NotANumber => "EINVAL",
-        ParseError::TooBig => "ERANGE",
+        ParseError::NotANumber | ParseError::NotASet => "EINVAL",
+        ParseError::TooBig | ParseError::NoSuchNode => "ERANGE",
     }
 }
 
 fn meaning(line: &[u8]) -> Result<Command, &'static str> {
     match line {
+        [b'=', ..] if line.len() > 4096 => Err("EIO"),
+        [b'=', text @ ..] => whole(text.strip_suffix(b"\n").unwrap_or(text)),
         _ if line.len() > 10 => Err("EIO"),
         [b'+', text @ ..] => value(text).map(Command::Add),
         [b'-', text @ ..] => value(text).map(Command::Remove),
         _ => Err("EIO"),
     }
+}
+
+/// `1,3-5` or `none`: its form is seen to the end before its numbers are.
+fn whole(text: &[u8]) -> Result<Command, &'static str> {
+    if text == b"none" {
+        return Ok(Command::Replace(NodeSet::EMPTY));
+    }
+    let mut ranges = Vec::new();
+    for item in text.split(|&byte| byte == b',') {
+        let mut ends = item.split(|&byte| byte == b'-').map(decimal);
+        let first = ends.next().flatten().ok_or("EINVAL")?;
+        let last = ends.next().unwrap_or(Some(first)).ok_or("EINVAL")?;
+        if ends.next().is_some() || first > last {
+            return Err("EINVAL");
+        }
+        ranges.push((first, last));
+    }
+    if ranges
+        .iter()
+        .any(|(first, last)| *first == 0 || *last > 1024)
+    {
+        return Err("ERANGE");
+    }
+    let nodes = ranges.into_iter().flat_map(|(first, last)| first..=last);
+    let nodes = nodes.filter_map(|number| NodeId::new(u32::try_from(number).ok()?));
+    Ok(Command::Replace(nodes.collect()))
+}
+
+/// Digits and nothing else; all that no 32 bits hold is the same number.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let all_digits = digits.iter().all(u8::is_ascii_digit);
+    let value = digits.iter().fold(0_u64, |value, digit| {
+        let next = value.saturating_mul(10);
+        next.saturating_add(u64::from(digit.wrapping_sub(b'0')))
+    });
+    (all_digits && !digits.is_empty()).then_some(value.min(u32::MAX.into()))
 }
 
 /// What `kstrtoul()` makes of a text in base 10, where a number is of 32 bits; that the number is too

@@ -12,12 +12,15 @@ use etherparse::IpNumber;
 use etherparse::Ipv4HeaderSlice;
 use etherparse::TcpHeaderSlice;
 use etherparse::UdpHeaderSlice;
+use host::cluster::hash::Flow;
 use host::cluster::hash::Mode;
 use host::cluster::hash::Params;
 use host::cluster::node::Total;
+use host::cluster::packet::has_spi;
 use host::cluster::packet::is_icmp_error;
 use host::cluster::packet::Header;
 use host::cluster::packet::MIN_LEN;
+use jhash::Packet;
 use libfuzzer_sys::fuzz_target;
 
 /// The longest header of IPv4.
@@ -27,12 +30,16 @@ fuzz_target!(|data: &[u8]| {
     let Some((&[mode, total, s0, s1, s2, s3], packet)) = data.split_first_chunk() else {
         return;
     };
-    let (mode, total) = (u32::from(mode % 3), u32::from(total % 64) + 1);
+    // 64 and its neighbours, and those that no byte holds.
+    let (mode, total) = (
+        u32::from(mode % 6),
+        1 + 4 * u32::from(total) + u32::from(mode / 6 % 4),
+    );
     let seed = u32::from_be_bytes([s0, s1, s2, s3]);
     let params = Params {
-        mode: Mode::from_abi(mode).expect("there are three modes"),
+        mode: Mode::from_abi(mode).expect("there are six modes"),
         seed,
-        total: Total::new(total).expect("1 to 64"),
+        total: Total::new(total).expect("1 to 1024"),
     };
     let Some(fixed) = packet.first_chunk::<MIN_LEN>() else {
         return;
@@ -41,6 +48,7 @@ fuzz_target!(|data: &[u8]| {
     let seen = Header::new(fixed);
     let wanted = Parsed::new(packet);
     assert_eq!(seen.source.to_be_bytes(), wanted.source);
+    assert_eq!(seen.destination.to_be_bytes(), wanted.destination);
     assert_eq!(seen.protocol, wanted.protocol);
     assert_eq!(seen.fragment, wanted.fragment);
     assert_eq!(seen.len, wanted.len);
@@ -50,13 +58,27 @@ fuzz_target!(|data: &[u8]| {
         .and_then(|at| packet.get(at..)?.first_chunk().copied());
     assert_eq!(ports, wanted.ports);
 
-    let ports = ports.unwrap_or_default();
+    assert_eq!(has_spi(seen.protocol), wanted.is_ipsec);
+
     let prepared = params.prepare();
-    let node = prepared.node(seen.source, ports);
-    let (hash, number) = jhash::hash_and_node(mode, wanted.source, ports, seed, total);
+    let flow = Flow {
+        source: seen.source,
+        destination: seen.destination,
+        ports: ports.unwrap_or_default(),
+        spi: ports
+            .filter(|_| has_spi(seen.protocol))
+            .map(u32::from_be_bytes),
+    };
+    let node = prepared.node(&flow);
+    let oracle = Packet {
+        source: wanted.source,
+        destination: wanted.destination,
+        ports: wanted.ports.unwrap_or_default(),
+        spi: wanted.ports.filter(|_| wanted.is_ipsec),
+    };
     assert_eq!(
-        (prepared.hash(seen.source, ports), node.get()),
-        (hash, number)
+        (prepared.hash(&flow), node.get()),
+        oracle.hash_and_node(mode, seed, total)
     );
     assert!(params.total.contains(node));
 
@@ -68,7 +90,10 @@ fuzz_target!(|data: &[u8]| {
 /// What a packet says, read without the module's code.
 struct Parsed<'a> {
     source: [u8; 4],
+    destination: [u8; 4],
     protocol: u8,
+    /// ESP or AH.
+    is_ipsec: bool,
     fragment: bool,
     len: usize,
     ports: Option<[u8; 4]>,
@@ -96,7 +121,13 @@ impl<'a> Parsed<'a> {
         let payload = packet.get(len..).unwrap_or_default();
         Self {
             source: header.source(),
+            destination: header.destination(),
             protocol: protocol.0,
+            is_ipsec: [
+                IpNumber::AUTHENTICATION_HEADER,
+                IpNumber::ENCAPSULATING_SECURITY_PAYLOAD,
+            ]
+            .contains(&protocol),
             fragment,
             len,
             ports: (!fragment).then(|| ports(protocol, payload)).flatten(),

@@ -2,6 +2,7 @@
 
 //! Clients: where a cluster's connections come from, the same ones in every run.
 
+use host::cluster::hash::Flow;
 use host::cluster::hash::Mode;
 use host::cluster::hash::Params;
 use host::cluster::node::Total;
@@ -12,6 +13,8 @@ pub const CLIENTS: usize = 1_000_000;
 const EPHEMERAL: (u64, u64) = (32_768, 60_999);
 /// The ports that a NAT gateway has for all who are behind it.
 const NAT: (u64, u64) = (1_024, 65_535);
+/// The address that all of them ask: 10.0.0.80.
+const VIP: u32 = 0x0a00_0050;
 /// The ports that the cluster answers on.
 const SERVED: [u16; 2] = [80, 443];
 
@@ -56,18 +59,24 @@ impl Client {
             seed: 0,
             total: Total::new(1).expect("1 is a total"),
         };
-        params.prepare().hash(self.source, self.ports)
+        params.prepare().hash(&Flow {
+            source: self.source,
+            destination: VIP,
+            ports: self.ports,
+            spi: None,
+        })
     }
 
     /// What the mode sees of it: clients that agree in this always share a node.
     pub fn seen(&self, mode: Mode) -> u64 {
         let [a, b, c, d] = self.ports;
-        let ports = match mode {
-            Mode::SourceIp => [0; 4],
-            Mode::SourceIpSourcePort => [a, b, 0, 0],
-            Mode::SourceIpSourcePortDestPort => [a, b, c, d],
+        let (address, ports) = match mode {
+            Mode::SourceIp | Mode::SourceIpDestIp | Mode::SourceIpSpi => (self.source, [0; 4]),
+            Mode::SourceIpSourcePort => (self.source, [a, b, 0, 0]),
+            Mode::SourceIpSourcePortDestPort => (self.source, [a, b, c, d]),
+            Mode::DestIp => (VIP, [0; 4]),
         };
-        (u64::from(self.source) << 32) | u64::from(u32::from_be_bytes(ports))
+        (u64::from(address) << 32) | u64::from(u32::from_be_bytes(ports))
     }
 
     /// What a perfect hash would give instead: a draw for each thing that the mode sees.
@@ -141,12 +150,15 @@ fn public(random: &mut Random) -> u32 {
     }
 }
 
-/// The modes, in the order of their numbers.
+/// The modes for clients of one address, in the order of their numbers. Those of revision 1 are for packets
+/// that are routed and for IPsec.
 pub fn modes() -> impl Iterator<Item = Mode> {
-    (0..).map_while(Mode::from_abi)
+    (0..)
+        .map_while(Mode::from_abi)
+        .filter(|mode| mode.is_in_revision_0())
 }
 
 /// The total of this many numbers.
 pub fn total(count: u32) -> Total {
-    Total::new(count).expect("a total from 1 to 64")
+    Total::new(count).expect("a total from 1 to 1024")
 }

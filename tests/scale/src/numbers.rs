@@ -33,7 +33,7 @@ impl Dealt {
         let mut sets = vec![NodeSet::EMPTY; nodes as usize];
         for number in 1..=count {
             let set = &mut sets[((number - 1) % nodes) as usize];
-            *set = set.with(NodeId::new(number).expect("a number from 1 to 64"));
+            *set = set.with(NodeId::new(number).expect("a number from 1 to 1024"));
         }
         Self {
             total: total(count),
@@ -79,7 +79,7 @@ impl Dealt {
 }
 
 fn size(set: NodeSet) -> u32 {
-    set.bits().count_ones()
+    set.iter().count() as u32
 }
 
 /// The holdings, what follows from them, and what a million clients make of it in the first mode.

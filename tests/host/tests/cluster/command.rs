@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The `+N` language: every row of §6.2, and a model of `kstrtoul()` written apart.
+//! The language of the VIP's file: of `+N` every row of §6.2, and a model of `kstrtoul()` written apart; of `=` what
+//! the sets of `node.rs` don't say.
 
-use host::cluster::command::{number, parse, Command, ParseError, MAX_LEN};
+use crate::node;
+use host::cluster::command::{number, parse, Command, ParseError, MAX_LEN, MAX_SET_LEN};
+use host::cluster::node::{NodeId, NodeSet, Ranges, SetError};
 use proptest::prelude::*;
 
 /// The errno that a writer sees.
 fn errno(error: ParseError) -> &'static str {
     match error {
         ParseError::TooLong | ParseError::NoSign => "EIO",
-        ParseError::NotANumber => "EINVAL",
-        ParseError::TooBig => "ERANGE",
+        ParseError::NotANumber | ParseError::NotASet => "EINVAL",
+        ParseError::TooBig | ParseError::NoSuchNode => "ERANGE",
     }
 }
 
@@ -45,7 +48,8 @@ fn no_sign() {
         b"\n+2",
         b"\0",
         b"\0+2",
-        b"=2",
+        b" =2",
+        b"\0=2",
         b"a",
         b"\xff",
     ] {
@@ -164,6 +168,17 @@ fn kstrtoul(text: &[u8]) -> Result<u64, &'static str> {
 }
 
 fn model(line: &[u8]) -> Result<Command, &'static str> {
+    if let Some(set) = line.strip_prefix(b"=") {
+        if line.len() > 4096 {
+            return Err("EIO");
+        }
+        let numbers = node::model(set.strip_suffix(b"\n").unwrap_or(set));
+        let numbers = numbers.map_err(|error| match error {
+            SetError::NotASet => "EINVAL",
+            SetError::NoSuchNode => "ERANGE",
+        })?;
+        return Ok(Command::Replace(set_of(numbers)));
+    }
     if line.len() > 10 {
         return Err("EIO");
     }
@@ -176,9 +191,87 @@ fn model(line: &[u8]) -> Result<Command, &'static str> {
     Ok(command(u32::try_from(value).map_err(|_| "ERANGE")?))
 }
 
+fn set_of(numbers: impl IntoIterator<Item = u32>) -> NodeSet {
+    let nodes = numbers
+        .into_iter()
+        .map(|number| NodeId::new(number).unwrap());
+    nodes.collect()
+}
+
+#[test]
+fn whole_sets() {
+    for (line, numbers) in [
+        (&b"=2"[..], &[2][..]),
+        (b"=2\n", &[2]),
+        (b"=1,3-5\n", &[1, 3, 4, 5]),
+        (b"=1,1000", &[1, 1000]),
+        (b"=none", &[]),
+        (b"=none\n", &[]),
+        // Longer than a line of `+` may be.
+        (b"=1,2,3,4,5,6\n", &[1, 2, 3, 4, 5, 6]),
+    ] {
+        let wanted = Command::Replace(set_of(numbers.iter().copied()));
+        assert_eq!(outcome(line), Ok(wanted), "{line:?}");
+    }
+}
+
+#[test]
+fn no_sets() {
+    for line in [
+        &b"="[..],
+        b"=\n",
+        b"==2",
+        b"=+2",
+        b"=-2",
+        b"= 2",
+        b"=2 ",
+        b"=2\n\n",
+        b"=2\r\n",
+        b"=2\n=3\n",
+        // A NUL ends no line of this kind.
+        b"=2\0",
+        b"=\0",
+        b"=2,",
+        b"=5-3",
+        b"=None",
+    ] {
+        assert_eq!(outcome(line), Err("EINVAL"), "{line:?}");
+        assert_eq!(parse(line), Err(ParseError::NotASet));
+    }
+    for line in [&b"=0"[..], b"=1025\n", b"=1,2-1025", b"=4294967297"] {
+        assert_eq!(outcome(line), Err("ERANGE"), "{line:?}");
+        assert_eq!(parse(line), Err(ParseError::NoSuchNode));
+    }
+}
+
+/// 4096 bytes, the sign and the newline included; every number by itself is no more.
+#[test]
+fn the_longest_set() {
+    assert_eq!(MAX_SET_LEN, 4096);
+    let all: Vec<String> = (1..=1024).map(|number: u32| number.to_string()).collect();
+    let line = format!("={}\n", all.join(","));
+    assert_eq!(line.len(), NodeSet::MAX_TEXT_LEN + 2);
+    assert_eq!(
+        outcome(line.as_bytes()),
+        Ok(Command::Replace(set_of(1..=1024)))
+    );
+
+    for (zeros, wanted) in [
+        (4093, Ok(Command::Replace(set_of([7])))),
+        (4094, Err("EIO")),
+    ] {
+        let line = [b"=", &vec![b'0'; zeros][..], b"7\n"].concat();
+        assert_eq!(outcome(&line), wanted, "{} bytes", line.len());
+    }
+    let nonsense = [b"=", &[b'x'; 4096][..]].concat();
+    assert_eq!(parse(&nonsense), Err(ParseError::TooLong));
+    // A line of another sign is as short as ever.
+    assert_eq!(outcome(&[b'+'; 11]), Err("EIO"));
+}
+
 /// Bytes that lines are made of, so that random lines come near the grammar.
 fn likely_line() -> impl Strategy<Value = Vec<u8>> {
-    let byte = prop::sample::select(b"+-0123456789\n\0 x\r".to_vec());
+    let byte = prop::sample::select(b"+-=,0123456789\n\0 x\r".to_vec());
     prop::collection::vec(byte, 0..MAX_LEN + 3)
 }
 
@@ -195,6 +288,23 @@ proptest! {
         let sign = if add { '+' } else { '-' };
         let line = format!("{sign}{value}{}", if newline { "\n" } else { "" });
         prop_assert_eq!(outcome(line.as_bytes()), model(line.as_bytes()));
+    }
+
+    #[test]
+    fn agrees_on_sets(set in node::likely_text(), end in "\n{0,2}") {
+        let line = [b"=", &set[..], end.as_bytes()].concat();
+        prop_assert_eq!(outcome(&line), model(&line));
+    }
+
+    /// Whatever set there is can be written at once, in both of its forms.
+    #[test]
+    fn any_set_can_be_written(numbers in node::any_numbers()) {
+        let set = set_of(numbers);
+        let line = format!("={}\n", Ranges(&set));
+        prop_assert_eq!(outcome(line.as_bytes()), Ok(Command::Replace(set)));
+        if !set.is_empty() {
+            prop_assert_eq!(outcome(format!("={set}").as_bytes()), Ok(Command::Replace(set)));
+        }
     }
 
     #[test]

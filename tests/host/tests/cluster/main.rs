@@ -3,6 +3,7 @@
 //! What `src/cluster` promises, file by file.
 
 mod abi;
+mod abi1;
 mod arp;
 mod command;
 mod hash;

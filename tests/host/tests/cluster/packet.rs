@@ -6,9 +6,9 @@ use etherparse::{
     IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpAuthHeader, IpFragOffset, IpNumber, Ipv4Header,
     TcpHeader, UdpHeader,
 };
-use host::cluster::hash::{Mode, Params};
+use host::cluster::hash::{Flow, Mode, Params};
 use host::cluster::node::Total;
-use host::cluster::packet::{is_icmp_error, ports_offset, Header, ICMP, MIN_LEN};
+use host::cluster::packet::{has_spi, is_icmp_error, ports_offset, Header, ICMP, MIN_LEN};
 use proptest::prelude::*;
 
 /// The cluster of §3.4's protocol rows.
@@ -20,14 +20,36 @@ fn params() -> Params {
     }
 }
 
-/// The way of a packet through the module: header, port bytes where there are any, hash.
-fn node_of(packet: &[u8]) -> Option<u32> {
+/// What is hashed of a packet: its header, and the port bytes, or the SPI, where there are any.
+fn flow_of(packet: &[u8]) -> Option<Flow> {
     let header = Header::new(packet.first_chunk()?);
     let ports = header
         .ports_at()
-        .and_then(|at| packet.get(at..)?.first_chunk().copied())
-        .unwrap_or_default();
-    Some(params().prepare().node(header.source, ports).get())
+        .and_then(|at| packet.get(at..)?.first_chunk().copied());
+    Some(Flow {
+        source: header.source,
+        destination: header.destination,
+        ports: ports.unwrap_or_default(),
+        spi: ports
+            .filter(|_| has_spi(header.protocol))
+            .map(u32::from_be_bytes),
+    })
+}
+
+/// The way of a packet through the module.
+fn node_of(packet: &[u8]) -> Option<u32> {
+    Some(params().prepare().node(&flow_of(packet)?).get())
+}
+
+/// The node of an address alone, or with these bytes in the place of ports.
+fn node_by(source: u32, ports: [u8; 4]) -> u32 {
+    let flow = Flow {
+        source,
+        destination: 0x0a00_0050,
+        ports,
+        spi: None,
+    };
+    params().prepare().node(&flow).get()
 }
 
 fn ipv4(source: [u8; 4], protocol: u8, payload: &[u8]) -> Ipv4Header {
@@ -128,13 +150,54 @@ fn truncated_ah() {
         let packet = packet([10, 0, 0, 8], 51, &ah()[..length]);
         assert_eq!(node_of(&packet), Some(4), "{length} bytes");
     }
-    let without_ports = params().prepare().node(0x0a00_0008, [0; 4]).get();
-    assert_eq!(without_ports, 4);
-    let spi = params()
-        .prepare()
-        .node(0x0a00_0008, [0x55, 0x66, 0x77, 0x88])
-        .get();
+    assert_eq!(node_by(0x0a00_0008, [0; 4]), 4);
+    let spi = node_by(0x0a00_0008, [0x55, 0x66, 0x77, 0x88]);
     assert_eq!(node_of(&packet([10, 0, 0, 8], 51, &ah()[..8])), Some(spi));
+}
+
+/// Which packets have an SPI, and which: a whole one of ESP or AH, never a fragment.
+#[test]
+fn spi() {
+    for (name, protocol, payload, _) in protocol_vectors() {
+        let wanted = match name {
+            "ESP" => Some(0x1122_3344),
+            "AH" => Some(0x5566_7788),
+            _ => None,
+        };
+        let mut header = ipv4([10, 0, 0, 7], protocol, &payload);
+        for options in [0, 4, 40] {
+            header.options = vec![1; options].as_slice().try_into().unwrap();
+            let seen = flow_of(&packet_of(&header, &payload)).unwrap();
+            assert_eq!(seen.spi, wanted, "{name}, {options} bytes of options");
+            assert_eq!((seen.source, seen.destination), (0x0a00_0007, 0x0a00_0050));
+        }
+        for (more, offset) in [(true, 0), (true, 1), (false, 1)] {
+            header.dont_fragment = false;
+            header.more_fragments = more;
+            header.fragment_offset = IpFragOffset::try_new(offset).unwrap();
+            let piece = flow_of(&packet_of(&header, &payload)).unwrap();
+            assert_eq!(piece.spi, None, "{name}, a piece");
+        }
+    }
+    let with_spi: Vec<u8> = (0..=u8::MAX)
+        .filter(|&protocol| has_spi(protocol))
+        .collect();
+    assert_eq!(with_spi, [50, 51]);
+}
+
+/// An SPI of less than four bytes is none.
+#[test]
+fn truncated_spi() {
+    for (protocol, payload, end) in [(50, esp(), 4), (51, ah(), 8)] {
+        for length in 0..=payload.len() {
+            let seen = flow_of(&packet([10, 0, 0, 7], protocol, &payload[..length])).unwrap();
+            assert_eq!(
+                seen.spi.is_some(),
+                length >= end,
+                "protocol {protocol}, {length}"
+            );
+        }
+    }
 }
 
 /// Every prefix of every packet, options included: no node without a header, no ports without
@@ -246,11 +309,12 @@ proptest! {
         bytes[0] = 0x40 | (5 + bytes[0] % 11);
         let header = Header::new(&bytes);
         prop_assert_eq!(header.source.to_be_bytes(), [bytes[12], bytes[13], bytes[14], bytes[15]]);
+        prop_assert_eq!(header.destination.to_be_bytes(), [bytes[16], bytes[17], bytes[18], bytes[19]]);
         prop_assert_eq!(header.protocol, bytes[9]);
 
         // The others are not looked at.
         let mut others = bytes;
-        for at in [1, 2, 3, 4, 5, 8, 10, 11, 16, 17, 18, 19] {
+        for at in [1, 2, 3, 4, 5, 8, 10, 11] {
             others[at] ^= 0xff;
         }
         prop_assert_eq!(Header::new(&others), header);
