@@ -36,19 +36,16 @@ impl Handler for Namespace {
         if out.is_none() || out != vip.ifindex() {
             return Verdict::Accept;
         }
-        let mac = vip.mac;
-        vip.count_arp();
-        drop(guard);
         // CAST: A constant, 28.
         let written = skb
             .network_header_mut(arp::LEN as u32)
-            .is_some_and(|message| arp::set_sender_mac(message, mac));
+            .is_some_and(|message| arp::set_sender_mac(message, vip.mac));
         // Better no answer, which is asked for again, than one that draws all of the VIP's traffic to
         // this node alone.
-        if written {
-            Verdict::Accept
-        } else {
-            Verdict::Drop
+        if !written {
+            return Verdict::Drop;
         }
+        vip.count_arp();
+        Verdict::Accept
     }
 }

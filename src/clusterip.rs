@@ -60,8 +60,8 @@ struct ClusterIp {
     #[pin]
     namespaces: pernet::Registration<registry::Namespace>,
     retired: wait::Retired,
-    // A hook holds its namespace, and that the queue of those who watch it.
-    barrier: rcu::Barrier<3>,
+    // A hook holds its namespace.
+    barrier: rcu::Barrier<2>,
 }
 
 impl kernel::InPlaceModule for ClusterIp {

@@ -69,7 +69,9 @@ impl Vips {
 
     /// A reference to the VIP of this address.
     pub(crate) fn get(&self, vip: Ipv4Addr) -> Option<RcuArc<Vip>> {
-        self.map.get_owned(self.key(vip))
+        let found = self.map.get_owned(self.key(vip));
+        // As above.
+        found.filter(|found| found.address == vip)
     }
 
     /// The first VIP whose place is not below `from`, in no order that means anything, and its place.

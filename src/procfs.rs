@@ -10,7 +10,6 @@ use crate::abstractions::net::Net;
 use crate::abstractions::proc_file::FileName;
 use crate::abstractions::proc_file::Files;
 use crate::abstractions::rcu::RcuArc;
-use crate::abstractions::wait::WaitQueue;
 use crate::cluster::command;
 use crate::cluster::command::Command;
 use crate::cluster::command::ParseError;
@@ -70,26 +69,17 @@ impl Files for VipFiles {
     fn write(net: &Net, key: u32, line: UserSliceReader) -> Result {
         let command = read(line)?;
         let (namespace, vip) = find(net, key)?;
-        {
-            let _sets = namespace.sets.lock();
-            let (done, error) = match command {
-                Command::Add(number) => (vip.turn(number, true), ENOMEM),
-                Command::Remove(number) => (vip.turn(number, false), ENOENT),
-                Command::Replace(nodes) => (vip.replace(&nodes), ERANGE),
-            };
-            done.then_some(()).ok_or(error)?;
-        }
-        namespace.watchers.wake();
-        Ok(())
+        let _sets = namespace.sets.lock();
+        let (done, error) = match command {
+            Command::Add(number) => (vip.turn(number, true), ENOMEM),
+            Command::Remove(number) => (vip.turn(number, false), ENOENT),
+            Command::Replace(nodes) => (vip.replace(&nodes), ERANGE),
+        };
+        done.then_some(()).ok_or(error)
     }
 
     fn generation(net: &Net, key: u32) -> Result<u32> {
         find(net, key).map(|(_, vip)| vip.generation())
-    }
-
-    fn watchers(net: &Net) -> Result<RcuArc<WaitQueue>> {
-        let namespace = Namespace::slot().get(net).ok_or(EIO)?;
-        Ok(namespace.watchers.clone())
     }
 }
 

@@ -16,7 +16,6 @@ use crate::abstractions::netfilter::hook::Hook;
 use crate::abstractions::proc_file::Dir;
 use crate::abstractions::proc_table::TableFile;
 use crate::abstractions::rcu::RcuArc;
-use crate::abstractions::wait::WaitQueue;
 use crate::arp;
 use crate::devices::Vips;
 use crate::procfs;
@@ -49,8 +48,6 @@ pub(crate) struct Namespace {
     /// under it.
     #[pin]
     pub(crate) sets: Mutex<()>,
-    /// Those who wait for a VIP's nodes to change.
-    pub(crate) watchers: RcuArc<WaitQueue>,
     #[pin]
     state: Mutex<State>,
 }
@@ -80,7 +77,6 @@ impl PerNet for Namespace {
         if let Some(stat) = state.stat.take() {
             stat.remove(net);
         }
-        WaitQueue::retire(self.watchers.clone());
         state.end_hook(net);
         self.vips.forget_all(net);
     }
@@ -92,7 +88,6 @@ impl Namespace {
             try_pin_init!(Self {
                 vips <- Vips::new(),
                 sets <- new_mutex!(()),
-                watchers: RcuArc::pin_init(WaitQueue::new(), GFP_KERNEL)?,
                 state <- new_mutex!(State {
                     hook: None,
                     dir: None,
@@ -176,8 +171,6 @@ impl Namespace {
             let _ = dir.remove_file(&procfs::name(vip.address));
         }
         self.vips.forget(net, vip.address);
-        // Who watches the file finds it dead.
-        self.watchers.wake();
         if self.vips.is_empty() {
             state.end_hook(net);
         }

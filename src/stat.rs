@@ -8,6 +8,7 @@
 
 use crate::abstractions::net::pernet::PerNet;
 use crate::abstractions::net::Net;
+use crate::abstractions::proc_table::is_full;
 use crate::abstractions::proc_table::Table;
 use crate::registry::Namespace;
 use crate::request::Shown;
@@ -37,10 +38,16 @@ impl Table for Stat {
         let Some((_, vip)) = namespace.vips.from(place).filter(|(at, _)| *at == place) else {
             return Ok(());
         };
-        let _sets = namespace.sets.lock();
-        let (arp, generation) = (vip.arp(), vip.generation());
-        let params = vip.hash.params();
+        let (nodes, generation) = {
+            let _sets = namespace.sets.lock();
+            (vip.mine(), vip.generation())
+        };
+        let (arp, params) = (vip.arp(), vip.hash.params());
         for counted in vip.counted() {
+            // All of it is asked for again then, with more room.
+            if is_full(out) {
+                break;
+            }
             seq_print!(
                 out,
                 "{}\n",
@@ -48,7 +55,7 @@ impl Table for Stat {
                     "{:?} {} {} {} {} {arp} {generation} {} {} {} {} {} {}",
                     vip.address,
                     counted.node,
-                    u8::from(counted.is_mine),
+                    u8::from(nodes.contains(counted.node)),
                     counted.accepted,
                     counted.left,
                     params.total,

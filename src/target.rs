@@ -44,6 +44,7 @@ impl<P: Payload + FromBytes + Copy + 'static> Target for ClusterIpTarget<P> {
     const NAME: &'static CStr = abi::NAME;
     const REVISION: u8 = P::REVISION;
     type Payload = P;
+    const COMPAT_WORD: usize = P::COMPAT_WORD;
     /// One VIP may have many rules; the nodes, the mode and the seed are the VIP's.
     type Subject = Vip;
 
@@ -51,9 +52,9 @@ impl<P: Payload + FromBytes + Copy + 'static> Target for ClusterIpTarget<P> {
         let entry = match param.entry() {
             Ok(entry) => Some(entry),
             // Whoever carries the rule has not said its VIP: the payload has to.
-            Err(_) if P::SAYS_VIP => None,
+            Err(_) if P::SAYS_VIP && !param.is_users_nftables() => None,
             Err(error) => {
-                refuse_nftables();
+                refuse_nftables(P::SAYS_VIP);
                 return Err(error);
             }
         };
@@ -225,12 +226,17 @@ fn prepare(param: &CheckParam<'_>, vip: &Vip) -> Result {
     Ok(())
 }
 
-/// Says that rules of nftables can't be taken.
-fn refuse_nftables() {
+/// Says that a rule of nftables can't be taken: one that can't say its VIP, or one in a user's own namespace.
+fn refuse_nftables(says_vip: bool) {
     if ratelimit() {
+        let remedy = if says_vip {
+            "in a user's namespace use iptables-legacy instead"
+        } else {
+            "use iptables-legacy instead, or give --vip VIP"
+        };
         pr_err!(
-            "cannot use CLUSTERIP target from nftables compat: \
-             use iptables-legacy instead, or give --vip VIP\n"
+            "cannot use CLUSTERIP target from nftables compat: {}\n",
+            remedy
         );
     }
 }

@@ -77,14 +77,13 @@ impl Vip {
         self.nodes.place(hash)
     }
 
-    /// What was counted of each node, and whether it is this machine's.
+    /// What was counted of each node.
     pub(crate) fn counted(&self) -> impl Iterator<Item = Counted> + '_ {
         (0..self.nodes.len()).filter_map(|index| {
             let place = self.nodes.at(index)?;
             let (accepted, left) = place.met();
             Some(Counted {
                 node: node_at(index)?,
-                is_mine: place.is_on(),
                 accepted,
                 left,
             })
@@ -182,8 +181,6 @@ const NO_DEVICE: i32 = 0;
 pub(crate) struct Counted {
     /// The node.
     pub(crate) node: NodeId,
-    /// Whether this machine answers for it.
-    pub(crate) is_mine: bool,
     /// Packets that were taken, when it was.
     pub(crate) accepted: u64,
     /// Packets that were left to others, when it was not.

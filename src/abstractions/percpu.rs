@@ -62,7 +62,8 @@ pub(super) unsafe fn sum(base: *mut u64, index: usize) -> u64 {
 /// `base` must be `alloc`'s, for more than `index` counters.
 #[inline(always)]
 pub(super) unsafe fn increment(base: *mut u64, index: usize) {
-    #[cfg(CONFIG_X86_64)]
+    // User-mode Linux calls itself X86_64, too; with one processor there is no memory of its own.
+    #[cfg(all(CONFIG_X86_64, CONFIG_SMP, not(CONFIG_UML)))]
     // SAFETY: By the contract of this function, and because GS is where this processor's memory begins.
     unsafe {
         core::arch::asm!(
@@ -72,7 +73,7 @@ pub(super) unsafe fn increment(base: *mut u64, index: usize) {
             options(nostack),
         );
     }
-    #[cfg(not(CONFIG_X86_64))]
+    #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP, not(CONFIG_UML))))]
     // SAFETY: By the contract of this function.
     unsafe {
         bindings::this_cpu_inc_u64(base.wrapping_add(index));

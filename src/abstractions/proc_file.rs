@@ -33,10 +33,8 @@ pub(crate) trait Files: Send + Sync + 'static {
     fn write(net: &Net, key: u32, line: UserSliceReader) -> Result;
 
     /// How often the text has become another one: another number than when somebody read it, if it has. Never 0.
+    /// It becomes another one by a write only; whoever polls a file is woken then, and when a file is removed.
     fn generation(net: &Net, key: u32) -> Result<u32>;
-
-    /// Where those wait who want to know. It must be retired after the directory has gone.
-    fn watchers(net: &Net) -> Result<RcuArc<WaitQueue>>;
 }
 
 /// The name of a file, of at most 15 bytes.
@@ -66,6 +64,13 @@ impl FileName {
     }
 }
 
+/// What the files of a directory find as its data.
+struct Shared {
+    net: NonNull<bindings::net>,
+    /// Those who poll one of the files.
+    watchers: RcuArc<WaitQueue>,
+}
+
 /// A directory in a namespace's `/proc/net`.
 ///
 /// A file's removal, and the directory's, waits for reads and writes that are going on: so neither may
@@ -73,14 +78,19 @@ impl FileName {
 ///
 /// To be removed by [`Dir::remove`], which wants the namespace, so that it can only be called while that is
 /// there. One that is dropped instead stays; so must then the namespace, and the module.
+///
+/// # Invariants
+///
+/// `shared` is a box's, the directory's data for as long as it is there.
 pub(crate) struct Dir<T: Files> {
     entry: NonNull<bindings::proc_dir_entry>,
-    net: *const Net,
+    shared: NonNull<Shared>,
     owned: bool,
     _type: PhantomData<T>,
 }
 
-// SAFETY: procfs locks by itself; `net` is compared, never followed.
+// SAFETY: procfs locks by itself; what is shared is a queue, with a lock of its own, and a pointer that is
+// compared, never followed.
 unsafe impl<T: Files> Send for Dir<T> {}
 // SAFETY: As above.
 unsafe impl<T: Files> Sync for Dir<T> {}
@@ -88,21 +98,33 @@ unsafe impl<T: Files> Sync for Dir<T> {}
 impl<T: Files> Dir<T> {
     /// Makes the directory.
     pub(crate) fn new(net: &Net, name: &CStr) -> Result<Self> {
+        let shared = Shared {
+            // SAFETY: A reference is not null.
+            net: unsafe { NonNull::new_unchecked(net.as_ptr()) },
+            watchers: RcuArc::pin_init(WaitQueue::new(), GFP_KERNEL)?,
+        };
+        let shared = KBox::into_raw(KBox::new(shared, GFP_KERNEL)?);
         // SAFETY: The namespace is alive, so is its `/proc/net`; the name ends with a NUL. The callbacks
-        // of the files below find the namespace as the directory's data: it removes the directory
+        // of the files below find the namespace by the directory's data: it removes the directory
         // before it goes, and procfs waits for them.
         let entry = unsafe {
             bindings::proc_mkdir_data(
                 name.as_char_ptr(),
                 0,
                 bindings::net_proc(net.as_ptr()),
-                net.as_ptr().cast(),
+                shared.cast(),
             )
         };
-        let entry = NonNull::new(entry).ok_or(ENOMEM)?;
+        let Some(entry) = NonNull::new(entry) else {
+            // SAFETY: The box's, and nobody has found it.
+            drop(unsafe { KBox::from_raw(shared) });
+            return Err(ENOMEM);
+        };
+        // INVARIANT: It was given to the directory as its data.
         Ok(Self {
             entry,
-            net,
+            // SAFETY: A box is never null.
+            shared: unsafe { NonNull::new_unchecked(shared) },
             owned: give_to_root_of(entry, net),
             _type: PhantomData,
         })
@@ -131,15 +153,25 @@ impl<T: Files> Dir<T> {
     /// Removes a file; who has it open finds it dead.
     pub(crate) fn remove_file(&mut self, name: &FileName) -> Result {
         // SAFETY: The directory is there, the name ends with a NUL.
-        to_result(unsafe { bindings::remove_proc_subtree(name.as_char_ptr(), self.entry.as_ptr()) })
+        to_result(unsafe {
+            bindings::remove_proc_subtree(name.as_char_ptr(), self.entry.as_ptr())
+        })?;
+        // SAFETY: By the type's invariant.
+        unsafe { self.shared.as_ref() }.watchers.wake();
+        Ok(())
     }
 
     /// Removes the directory with all files below it.
     pub(crate) fn remove(self, net: &Net) {
-        if core::ptr::eq(self.net, net) {
-            // SAFETY: The entry is ours, its parent the namespace's; it is removed once.
-            unsafe { bindings::proc_remove(self.entry.as_ptr()) };
+        // SAFETY: By the type's invariant.
+        if unsafe { self.shared.as_ref() }.net.as_ptr() != net.as_ptr() {
+            return;
         }
+        // SAFETY: The entry is ours, its parent the namespace's; it is removed once.
+        unsafe { bindings::proc_remove(self.entry.as_ptr()) };
+        // SAFETY: The box's. No file is left that leads to it, and nobody is in a call any more.
+        let shared = unsafe { KBox::from_raw(self.shared.as_ptr()) };
+        WaitQueue::retire(shared.watchers.clone());
     }
 }
 
@@ -175,9 +207,8 @@ impl Busy {
     ///
     /// To be called in a callback for a file below a [`Dir`] only.
     unsafe fn new(file: *const bindings::file) -> Result<Self> {
-        // SAFETY: The data of the directory is its namespace, which removes the directory before it
-        // goes, and waits for the callbacks.
-        unsafe { Self::of(bindings::proc_get_parent_data(bindings::file_inode(file)).cast()) }
+        // SAFETY: The namespace removes the directory before it goes, and waits for the callbacks.
+        unsafe { Self::of(shared(file).net.as_ptr()) }
     }
 
     /// As `new`, for the namespace itself.
@@ -293,9 +324,9 @@ impl<T: Files> Adapter<T> {
                 key(bindings::pde_data(bindings::file_inode(file))),
             )
         };
-        // SAFETY: The arguments are procfs'. By the trait's contract the queue is retired after the files are gone,
-        // and procfs calls nobody back from then on.
-        unsafe { T::watchers(busy.net())?.register(file, table) };
+        // SAFETY: The arguments are procfs'. The queue is retired after the files are gone, and procfs calls nobody
+        // back from then on.
+        unsafe { shared(file).watchers.register(file, table) };
         // From here on whoever changes the text wakes us.
         let generation = T::generation(busy.net(), key)?;
         // SAFETY: Opened by `single_open()`, whose struct is the file's; it is written as it is read here. CAST: The
@@ -329,10 +360,25 @@ impl<T: Files> Adapter<T> {
                 )
             };
             let line = UserSlice::new(UserPtr::from_ptr(buf.cast_mut().cast()), count).reader();
+            let before = T::generation(busy.net(), key)?;
             T::write(busy.net(), key, line)?;
+            if T::generation(busy.net(), key) != Ok(before) {
+                // SAFETY: As above.
+                unsafe { shared(file) }.watchers.wake();
+            }
             Ok(isize::try_from(count)?)
         })
     }
+}
+
+/// What all files of a directory share.
+///
+/// # Safety
+///
+/// To be called in a callback for a file below a [`Dir`] only, which `'a` doesn't outlive.
+unsafe fn shared<'a>(file: *const bindings::file) -> &'a Shared {
+    // SAFETY: By the invariant of `Dir`, which frees it after the last callback.
+    unsafe { &*bindings::proc_get_parent_data(bindings::file_inode(file)).cast() }
 }
 
 /// C: `EPOLLIN`, `EPOLLPRI`, `EPOLLRDNORM`.

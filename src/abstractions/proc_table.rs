@@ -32,6 +32,14 @@ pub(crate) trait Table: Send + Sync + 'static {
     fn show(net: &Net, key: u32, out: &SeqFile) -> Result;
 }
 
+/// Whether there is no room left, so that what is printed now is lost, and all of it asked for again. C:
+/// `seq_has_overflowed()`.
+pub(crate) fn is_full(out: &SeqFile) -> bool {
+    let m = ptr::from_ref(out).cast::<bindings::seq_file>();
+    // SAFETY: A transparent wrapper of the struct, which nobody else uses meanwhile.
+    unsafe { (*m).count == (*m).size }
+}
+
 /// The file of a [`Table`].
 ///
 /// To be removed by [`TableFile::remove`], which wants the namespace, so that it can only be called while that is

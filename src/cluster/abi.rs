@@ -45,6 +45,8 @@ pub trait Payload {
     const REVISION: u8;
     /// Whether the payload itself can say the VIP and its device.
     const SAYS_VIP: bool;
+    /// How many bytes a 32-bit program has behind it for the kernel's word: a pointer, or room for one of 64 bits.
+    const COMPAT_WORD: usize;
 
     /// Whether the rule may create the cluster.
     fn is_new(&self) -> bool;
@@ -108,6 +110,7 @@ pub struct TargetInfo {
 impl Payload for TargetInfo {
     const REVISION: u8 = 0;
     const SAYS_VIP: bool = false;
+    const COMPAT_WORD: usize = 4;
 
     fn is_new(&self) -> bool {
         self.flags & FLAG_NEW != 0
@@ -207,6 +210,7 @@ pub struct TargetInfo1 {
 impl Payload for TargetInfo1 {
     const REVISION: u8 = 1;
     const SAYS_VIP: bool = true;
+    const COMPAT_WORD: usize = 8;
 
     fn is_new(&self) -> bool {
         self.flags & FLAG_NEW != 0

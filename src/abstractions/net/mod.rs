@@ -34,6 +34,13 @@ impl Net {
     pub(super) fn as_ptr(&self) -> *mut bindings::net {
         self.0.get()
     }
+
+    /// Whether it belongs to the machine's own root, and to no user namespace below.
+    pub(crate) fn is_roots(&self) -> bool {
+        // SAFETY: The namespace is alive, and holds a reference on its user namespace, which is compared only.
+        let owner = unsafe { bindings::net_user_ns(self.as_ptr()) };
+        core::ptr::eq(owner, &raw const bindings::init_user_ns)
+    }
 }
 
 /// Whether one more line may be logged for what the network or a user brought about.

@@ -52,6 +52,8 @@ pub(crate) trait Target: Send + Sync + 'static {
     const REVISION: u8;
     /// What a rule says to the target: plain data, of which every pattern is a value.
     type Payload: FromBytes + Copy;
+    /// How many bytes a 32-bit program has behind the payload, where the kernel keeps a word.
+    const COMPAT_WORD: usize;
     /// What a rule is about. Rules may share it.
     type Subject: Send + Sync + 'static;
 
@@ -179,6 +181,14 @@ impl<'a> CheckParam<'a> {
         Ok(Entry(unsafe { &*self.raw.entryinfo.cast() }))
     }
 
+    /// Whether nftables carries the rule into a namespace that is not the machine's own root's.
+    ///
+    /// There, what waits for a file's readers in a rule's destruction waits for a user; and nftables holds a lock
+    /// meanwhile that it also takes under RTNL.
+    pub(crate) fn is_users_nftables(&self) -> bool {
+        self.raw.nft_compat && !self.net().is_roots()
+    }
+
     /// Keeps connection tracking on for as long as the rule stands.
     pub(crate) fn use_conntrack(&self) -> Result {
         // SAFETY: What is taken is kept with the rule, which x_tables destroys before the namespace.
@@ -300,9 +310,8 @@ impl<T: Target> Registration<T> {
                 init.usersize = Record::<T>::USER_SIZE.try_into()?;
                 #[cfg(CONFIG_NETFILTER_XTABLES_COMPAT)]
                 {
-                    // The kernel's word is 4 bytes to a 32-bit program. The rest is laid out alike, so
-                    // that x_tables' own conversion is right.
-                    init.compatsize = Record::<T>::USER_SIZE.wrapping_add(4).try_into()?;
+                    // The rest is laid out alike, so that x_tables' own conversion is right.
+                    init.compatsize = Record::<T>::USER_SIZE.wrapping_add(T::COMPAT_WORD).try_into()?;
                 }
                 // SAFETY: `target` is memory for the struct, pinned until `drop` unregisters it.
                 unsafe { target.write(init) };
@@ -380,7 +389,8 @@ impl<T: Target> Adapter<T> {
         // see it.
         let subject = unsafe { &*kept.subject() };
         // SAFETY: The packet is valid. In the hooks of IPv4 `data` is the network header, whose fixed
-        // part ip_tables read to match the rule. It stays where it is: `T::packet` gets the packet as unmoved.
+        // part the stack has made linear before any of them. It stays where it is: `T::packet` gets the packet as
+        // unmoved.
         let header = unsafe { &*(*skb).data.cast::<[u8; IPV4_HEADER]>() };
         // SAFETY: The packet is the hook's for the call; its data is not part of the struct.
         let skb = unsafe { SkBuff::from_raw(skb) };
