@@ -37,7 +37,7 @@ could be asked); 3 no module; 4 no such VIP; 5 not permitted. See clusterip(8)."
 #[command(name = "clusterip", version, override_usage = USAGE, after_help = CODES)]
 #[command(disable_help_subcommand = true, max_term_width = 80)]
 pub struct Args {
-    /// Another network namespace's: /proc/PID
+    /// For another namespace: /proc/PID
     #[arg(long, value_name = "DIR", default_value = "/proc", global = true)]
     pub proc: PathBuf,
 
@@ -138,11 +138,12 @@ pub struct Check {
     /// The other nodes, as ssh takes them
     #[arg(value_name = "PEER", required = true, value_parser = peer)]
     pub peers: Vec<String>,
-    /// Asks a peer; behind it come the peer's name, and: cat FILE
+    /// In place of ssh; PEER and "cat FILE" follow it
     #[arg(
         long,
         value_name = "CMD",
-        default_value = "ssh -o BatchMode=yes -o ConnectTimeout=5"
+        default_value = "ssh -o BatchMode=yes -o ConnectTimeout=5",
+        hide_default_value = true
     )]
     pub ssh: String,
     /// How long a peer may take to answer

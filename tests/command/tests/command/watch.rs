@@ -75,13 +75,23 @@ struct Lines {
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend(bytes);
+        if bytes.ends_with(b"\n") {
+            let text = String::from_utf8(std::mem::take(&mut self.line)).unwrap();
+            let sent = self.to.send(text);
+            sent.map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let text = String::from_utf8(std::mem::take(&mut self.line)).unwrap();
-        self.to.send(text).map_err(|_| ErrorKind::BrokenPipe.into())
+        Ok(())
     }
+}
+
+fn lines() -> (Lines, Receiver<String>) {
+    let (to, lines) = mpsc::channel();
+    let line = Vec::new();
+    (Lines { to, line }, lines)
 }
 
 /// The next line, after its time.
@@ -98,44 +108,40 @@ fn goes_by_the_clock_where_it_has_to() {
     let mut other = vip(2, "none", 0, 0);
     other.address = [10, 0, 0, 81].into();
     let proc = Proc::with(&[&one]);
-    let (sender, lines) = mpsc::channel();
+    let (mut out, said) = lines();
+    let (mut err, complaints) = lines();
     let words = proc.words(&["watch", "10.0.0.80", "10.0.0.81"]);
     let watching = thread::spawn(move || {
-        let mut err = Vec::new();
         let mut to = Terminal {
-            out: &mut Lines {
-                to: sender,
-                line: Vec::new(),
-            },
+            out: &mut out,
             err: &mut err,
             blocks: false,
         };
-        let code = run(words, &mut to);
-        (code, String::from_utf8(err).unwrap())
+        run(words, &mut to)
     });
-    assert_eq!(next(&lines), "10.0.0.80 is here: 1 of 4, generation 3\n");
-    assert_eq!(next(&lines), "10.0.0.81 is not here yet\n");
+    assert_eq!(next(&said), "10.0.0.80 is here: 1 of 4, generation 3\n");
+    assert_eq!(next(&said), "10.0.0.81 is not here yet\n");
+    assert_eq!(
+        complaints.recv_timeout(Duration::from_secs(30)).unwrap(),
+        "clusterip: the VIPs' files can't be waited on (they wake without a change); looking once a second\n"
+    );
     proc.stat(&[&one, &other]);
-    assert_eq!(next(&lines), "10.0.0.81 is here: none of 2, generation 3\n");
+    assert_eq!(next(&said), "10.0.0.81 is here: none of 2, generation 3\n");
     one = vip(4, "1,2", 0, 0);
     one.generation = 4;
     proc.stat(&[&one]);
-    assert_eq!(next(&lines), "10.0.0.81 is gone\n");
-    assert_eq!(next(&lines), "10.0.0.80 1 -> 1,2, generation 4\n");
+    assert_eq!(next(&said), "10.0.0.81 is gone\n");
+    assert_eq!(next(&said), "10.0.0.80 1 -> 1,2, generation 4\n");
     // The module goes, and comes again.
     fs::remove_file(proc.path.join("net/stat/ipt_CLUSTERIP")).unwrap();
-    assert_eq!(next(&lines), "10.0.0.80 is gone\n");
+    assert_eq!(next(&said), "10.0.0.80 is gone\n");
     proc.stat(&[&one]);
-    assert_eq!(next(&lines), "10.0.0.80 is here: 1,2 of 4, generation 4\n");
+    assert_eq!(next(&said), "10.0.0.80 is here: 1,2 of 4, generation 4\n");
     // Nobody reads any more: that ends it, and is no failure.
-    drop(lines);
+    drop(said);
     proc.stat(&[]);
-    let (code, err) = watching.join().unwrap();
-    assert_eq!(code, 0);
-    assert_eq!(
-        err,
-        "clusterip: the VIPs' files can't be waited on (they wake without a change); looking once a second\n"
-    );
+    assert_eq!(watching.join().unwrap(), 0);
+    assert_eq!(complaints.try_iter().count(), 0);
 }
 
 #[test]
