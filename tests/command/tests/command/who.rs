@@ -6,6 +6,7 @@ use command::vip;
 use command::Proc;
 
 const VECTORS: &str = include_str!("../../../host/vectors/hash-vectors.txt");
+const VECTORS_1: &str = include_str!("../../../host/vectors/hash-vectors-rev1.txt");
 
 /// `name=value` of a row.
 fn value<'a>(row: &[&'a str], name: &str) -> &'a str {
@@ -45,6 +46,44 @@ fn names_the_nodes_of_the_vectors() {
         seen += 1;
     }
     assert!(seen >= 18, "{seen} vectors");
+}
+
+/// Those of revision 1's modes; an SPI of `-` is none.
+#[test]
+fn names_the_nodes_of_the_new_vectors() {
+    let proc = Proc::bare();
+    let rows = VECTORS_1.lines().filter(|line| !line.starts_with('#'));
+    let mut seen = 0;
+    for row in rows {
+        let row: Vec<_> = row.split(' ').collect();
+        let [mode, source, destination, _, spi, seed, total, ..] = row[..] else {
+            panic!("{row:?}");
+        };
+        let spi = if spi == "-" { "none" } else { spi };
+        let said = proc.run(&[
+            "who",
+            "10.0.0.80",
+            source,
+            "--dst",
+            destination,
+            "--spi",
+            spi,
+            "--total",
+            total,
+            "--hashmode",
+            mode,
+            "--hash-init",
+            seed,
+        ]);
+        let wanted = format!(
+            " is for number {} of {total} ({mode}, seed ",
+            value(&row, "node")
+        );
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert!(said.out.contains(&wanted), "{row:?}: {}", said.out);
+        seen += 1;
+    }
+    assert!(seen >= 30, "{seen} vectors");
 }
 
 /// The first row of the vectors with two nodes, and the other one.
