@@ -3,12 +3,12 @@
 //! What connection tracking says of a packet in INPUT, and the mark that is left with it.
 
 use anyhow::ensure;
-use anyhow::Context;
 use anyhow::Result;
 use harness::cluster::MAC;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
 use harness::flow::flows;
+use harness::marks;
 use harness::packet;
 use harness::packet::Ip;
 use harness::tests;
@@ -153,29 +153,6 @@ fn sixteen(ctx: &mut Ctx) -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// The marks of the connections from an address.
-/// The marks of all that the node tracks, by who began it.
-fn all_marks(cluster: &Cluster) -> Result<Vec<(Ipv4Addr, u32)>> {
-    let list = cluster.nodes[0].ns.run("conntrack -L")?;
-    let word = |line: &str, start: &str| {
-        let words = line.split_whitespace();
-        words
-            .filter_map(|word| word.strip_prefix(start))
-            .map(str::to_string)
-            .next()
-            .with_context(|| format!("no {start} in {line}"))
-    };
-    list.lines()
-        .map(|line| Ok((word(line, "src=")?.parse()?, word(line, "mark=")?.parse()?)))
-        .collect()
-}
-
-fn marks(cluster: &Cluster, source: Ipv4Addr) -> Result<Vec<u32>> {
-    let all = all_marks(cluster)?;
-    let from_it = all.iter().filter(|(other, _)| *other == source);
-    Ok(from_it.map(|(_, mark)| *mark).collect())
-}
-
 /// On a slow kernel what has no answer would be forgotten before it is looked at: SCTP's within seconds.
 fn remember(node: &Netns) -> Result<()> {
     let all = "/proc/sys/net/netfilter";
@@ -208,7 +185,7 @@ fn conntrack_mark_is_the_node_of_new_flows(ctx: &mut Ctx) -> Result<()> {
             cluster.nodes[0].ask(&packets)?.len() == flows.len(),
             "not all packets were taken"
         );
-        let all = all_marks(&cluster)?;
+        let all = marks::all(&cluster.nodes[0].ns)?;
         for flow in &flows {
             let of_flow = all.iter().filter(|(source, _)| *source == flow.ip.source);
             let marks: Vec<u32> = of_flow.map(|(_, mark)| *mark).collect();
@@ -247,9 +224,9 @@ fn conntrack_mark_of_established_flows_is_kept(ctx: &mut Ctx) -> Result<()> {
         "the echo is not taken"
     );
     ensure!(
-        marks(&cluster, source)? == [wanted],
+        marks::of(&node.ns, source)? == [wanted],
         "{:?}",
-        marks(&cluster, source)?
+        marks::of(&node.ns, source)?
     );
     node.ns
         .iptables("-t mangle -A PREROUTING -j CONNMARK --set-mark 99")?;
@@ -258,9 +235,9 @@ fn conntrack_mark_of_established_flows_is_kept(ctx: &mut Ctx) -> Result<()> {
         "the second echo is not taken"
     );
     ensure!(
-        marks(&cluster, source)? == [99],
+        marks::of(&node.ns, source)? == [99],
         "overwritten: {:?}",
-        marks(&cluster, source)?
+        marks::of(&node.ns, source)?
     );
     Ok(())
 }

@@ -15,17 +15,22 @@ mod conntrack;
 mod devices;
 mod exactly_once;
 mod exposure;
+mod firewall;
 mod forms;
 mod history;
 mod input;
 mod lifetime;
+mod many;
+mod modes;
 mod module;
 mod namespaces;
 mod order;
 mod procfs;
 mod races;
 mod raw;
+mod refusals1;
 mod replacing;
+mod revision1;
 mod security;
 mod unload;
 
@@ -61,6 +66,11 @@ fn all() -> Vec<Group> {
         lifetime,
         devices,
         races,
+        revision1,
+        refusals1,
+        many,
+        modes,
+        firewall,
         namespaces,
         module,
         unload,

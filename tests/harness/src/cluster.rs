@@ -13,6 +13,8 @@
 //! node's INPUT chain is what its raw sockets hear. Nodes send nothing themselves (their OUTPUT
 //! chain drops all), so that no answer disturbs the next question.
 
+use super::blob;
+use super::blob::Rule;
 use super::pace;
 use super::packet;
 use super::packet::Ip;
@@ -189,6 +191,20 @@ impl Node {
             sockets: sockets?,
             fence: Cell::new(0),
         })
+    }
+
+    /// Lets nothing out, before connection tracking could see it: no answer comes to be.
+    pub fn quiet(&self) -> Result<()> {
+        let table = "table ip quiet { chain quiet { type filter hook output priority -350; policy drop; }; }\n";
+        self.ns.run_with("nft -f -", table).map(drop)
+    }
+
+    /// Replaces a table by these rules.
+    pub fn install(&self, table: &str, rules: &[Rule]) -> Result<()> {
+        let result = self
+            .ns
+            .enter(|| blob::replace(&blob::socket()?, table, rules))?;
+        result.with_context(|| format!("rules of {} in {table}", self.ns.name()))
     }
 
     /// Puts packets on this node's wire, to the cluster's MAC, and says what it took.

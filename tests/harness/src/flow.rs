@@ -34,7 +34,7 @@ impl Flow {
 /// So many flows of TCP, UDP, SCTP and ICMP in turn, always the same ones; the packets' numbers
 /// (`Ip::id`) are their places in the list, from 1.
 pub fn flows(count: u16) -> Vec<Flow> {
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut random = Random::new();
     (1..=count).map(|id| flow(id, &mut random)).collect()
 }
 
@@ -116,10 +116,14 @@ pub fn transport(protocol: u8, source: Ipv4Addr, ports: [u8; 4], id: u16) -> Vec
 }
 
 /// Xorshift: the same numbers in every run.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u32 {
+    pub(crate) fn new() -> Self {
+        Self(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub(crate) fn next(&mut self) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -14,10 +14,11 @@
 //! - [`cluster::Cluster`] is a wire and N nodes, each with `eth0`, an address of its own and the
 //!   VIP. A node tells by its raw sockets which packets came through its INPUT chain.
 //! - [`host`] makes a namespace with two devices, for what needs no packets.
-//! - [`packet`] builds packets, byte by byte; [`tap::Tap`] puts frames on a device and takes them
+//! - [`packet`] builds packets, byte by byte, [`flow`] and [`traffic`] many; [`marks`] reads connections' marks, [`stat`]
+//!   what the module counts; [`tap::Tap`] puts frames on a device and takes them
 //!   off it.
 //! - [`blob`] builds whole tables by hand and hands them to the kernel, for what `iptables` cannot say;
-//!   [`compat`] does so as a 32-bit program would.
+//!   [`compat`] does so as a 32-bit program would, [`revision1`] has the rules of revision 1.
 //! - [`flushed`] has a namespace whose rules go before it, for a module that can't bear another order.
 //! - [`hands`] makes threads meet in the kernel.
 //! - [`links`] makes, changes and removes devices without a program's help.
@@ -46,16 +47,20 @@ pub mod host;
 pub mod kmemleak;
 pub mod kmsg;
 pub mod links;
+pub mod marks;
 pub mod module;
 pub mod neighbour;
 pub mod netns;
 pub mod pace;
 pub mod packet;
 pub mod quarantine;
+pub mod revision1;
 pub mod root;
 pub mod run;
+pub mod stat;
 pub mod sys;
 pub mod tap;
+pub mod traffic;
 
 use anyhow::ensure;
 use anyhow::Result;
