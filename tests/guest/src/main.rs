@@ -32,7 +32,12 @@ mod refusals1;
 mod replacing;
 mod revision1;
 mod security;
+mod stat;
+mod stat_file;
 mod unload;
+mod watching;
+mod watching_ends;
+mod whole_set;
 
 use anyhow::Result;
 use harness::Group;
@@ -71,6 +76,11 @@ fn all() -> Vec<Group> {
         many,
         modes,
         firewall,
+        whole_set,
+        watching,
+        watching_ends,
+        stat,
+        stat_file,
         namespaces,
         module,
         unload,
