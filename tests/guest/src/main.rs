@@ -34,6 +34,7 @@ mod revision1;
 mod security;
 mod stat;
 mod stat_file;
+mod under_nft;
 mod unload;
 mod watching;
 mod watching_ends;
@@ -81,6 +82,7 @@ fn all() -> Vec<Group> {
         watching_ends,
         stat,
         stat_file,
+        under_nft,
         namespaces,
         module,
         unload,
