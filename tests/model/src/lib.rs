@@ -2,11 +2,14 @@
 
 //! The registry of VIPs on the host: which orders of its steps there are, loom finds out.
 //!
-//! `vip`, `devices`, `registry`, `procfs`, `abstractions/rcu` and `cluster` are the module's own files.
+//! `vip`, `devices`, `registry`, `procfs`, `stat`, `abstractions/{rcu, spread, wait}` and `cluster` are the module's
+//! own files; of those two that are not quite what loom sees, build.rs says how they are read.
 //! Below them stands a world in place of the kernel's ([`abstractions::net`]): devices with their
 //! multicast addresses, RTNL, the files of procfs with those who have them open, the ARP hook.
 
 #![allow(dead_code)]
+
+extern crate pinned_init as pin_init;
 
 mod abstractions;
 mod bindings;
@@ -19,6 +22,8 @@ mod procfs;
 #[path = "../../../src/registry.rs"]
 mod registry;
 mod request;
+#[path = "../../../src/stat.rs"]
+mod stat;
 #[path = "../../../src/vip.rs"]
 mod vip;
 

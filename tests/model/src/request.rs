@@ -25,6 +25,7 @@ pub(crate) struct NewVip {
     pub(crate) mac: Mac,
     pub(crate) params: Params,
     pub(crate) nodes: NodeSet,
+    pub(crate) marks: bool,
 }
 
 pub(crate) struct Shown<'a>(pub(crate) &'a Name);
@@ -36,8 +37,8 @@ impl std::fmt::Display for Shown<'_> {
 }
 
 impl Request {
-    /// A `--new` rule of four nodes, the first of them local.
-    pub(crate) fn new(vip: Ipv4Addr, device: Name) -> Self {
+    /// A `--new` rule of so many nodes, the first of them local.
+    pub(crate) fn new(vip: Ipv4Addr, device: Name, total: u32) -> Self {
         let first = NodeId::new(1).expect("a node");
         Self {
             vip,
@@ -46,9 +47,10 @@ impl Request {
                 params: Params {
                     mode: Mode::SourceIp,
                     seed: 0,
-                    total: Total::new(4).expect("a total"),
+                    total: Total::new(total).expect("a total"),
                 },
                 nodes: NodeSet::EMPTY.with(first),
+                marks: true,
             },
             device,
         }

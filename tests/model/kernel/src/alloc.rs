@@ -3,6 +3,7 @@
 //! Memory that is not given back before the end of an execution, so that whoever uses it after its end is
 //! found out, by the atomics in it (see [`crate::sync::atomic`]).
 
+use crate::error::Error;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
@@ -27,6 +28,15 @@ thread_local! {
 /// How many objects there are.
 pub fn live() -> usize {
     LIVE.get()
+}
+
+/// Whether an address is none that was freed.
+pub fn is_there(address: *const u8) -> bool {
+    DEAD.with_borrow(|dead| {
+        !dead.iter().any(|(memory, layout)| {
+            (memory.addr()..memory.addr() + layout.size()).contains(&address.addr())
+        })
+    })
 }
 
 /// An execution begins: nothing is left of the one before.
@@ -109,5 +119,89 @@ impl<T> Drop for KBox<T> {
         assert!(live > 0, "something is freed twice");
         LIVE.set(live - 1);
         DEAD.with_borrow_mut(|dead| dead.push((self.0.as_ptr().cast(), Layout::new::<T>())));
+    }
+}
+
+/// As much of a vector as is used: it has one length from its beginning to its end.
+pub struct KVec<T: Copy> {
+    memory: NonNull<T>,
+    len: usize,
+}
+
+impl<T: Copy> KVec<T> {
+    pub fn new() -> Self {
+        Self {
+            memory: NonNull::dangling(),
+            len: 0,
+        }
+    }
+
+    pub fn from_elem(value: T, len: usize, _: Flags) -> Result<Self, Error> {
+        if len == 0 {
+            return Ok(Self::new());
+        }
+        // SAFETY: Not of size 0.
+        let memory = unsafe { std::alloc::alloc(Self::layout(len)) }.cast::<T>();
+        let memory = NonNull::new(memory).expect("memory");
+        for index in 0..len {
+            // SAFETY: There are so many.
+            unsafe { memory.add(index).write(value) };
+        }
+        LIVE.set(LIVE.get() + 1);
+        Ok(Self { memory, len })
+    }
+
+    pub fn into_raw_parts(self) -> (*mut T, usize, usize) {
+        let this = ManuallyDrop::new(self);
+        (this.memory.as_ptr(), this.len, this.len)
+    }
+
+    /// # Safety
+    ///
+    /// `raw` comes from `into_raw_parts`, as `capacity` does, and is taken back once.
+    pub unsafe fn from_raw_parts(raw: *mut T, _: usize, capacity: usize) -> Self {
+        Self {
+            // SAFETY: That of a vector is never null.
+            memory: unsafe { NonNull::new_unchecked(raw) },
+            len: capacity,
+        }
+    }
+
+    fn layout(len: usize) -> Layout {
+        Layout::array::<T>(len).expect("a size")
+    }
+}
+
+impl<T: Copy> Default for KVec<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Copy> Deref for KVec<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: So many are there as long as the vector is.
+        unsafe { core::slice::from_raw_parts(self.memory.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Copy> DerefMut for KVec<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: As above.
+        unsafe { core::slice::from_raw_parts_mut(self.memory.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Copy> Drop for KVec<T> {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            let live = LIVE.get();
+            assert!(live > 0, "something is freed twice");
+            LIVE.set(live - 1);
+            let layout = Self::layout(self.len);
+            DEAD.with_borrow_mut(|dead| dead.push((self.memory.as_ptr().cast(), layout)));
+        }
     }
 }

@@ -5,9 +5,10 @@
 //!
 //! Names and signatures are the kernel crate's. What is locked or atomic is loom's, so that loom
 //! chooses who goes on; [`rcu`](sync::rcu) frees as early as the rules of RCU let it; and what is freed
-//! says so when it is used again ([`alloc`]).
+//! says so when it is used again ([`alloc`]). Volatile accesses are loom's, too ([`marked`]).
 
 pub mod alloc;
+pub mod marked;
 pub mod sync;
 pub mod text;
 
@@ -53,9 +54,12 @@ pub mod prelude {
     pub use crate::alloc::InPlaceInit;
     pub use crate::alloc::KBox;
     pub use crate::alloc::KBox as Box;
+    pub use crate::alloc::KVec;
     pub use crate::error::Error;
     pub use crate::error::Result;
+    pub use crate::marked::Marked;
     pub use crate::pr_err;
+    pub use crate::text::CStrExt;
     pub use core::ffi::CStr;
     pub use core::pin::Pin;
     pub use pinned_init::pin_data;
@@ -67,6 +71,7 @@ pub mod prelude {
     pub const ENOENT: Error = Error::from_errno(-2);
     pub const EIO: Error = Error::from_errno(-5);
     pub const ENOMEM: Error = Error::from_errno(-12);
+    pub const EFAULT: Error = Error::from_errno(-14);
     pub const EINVAL: Error = Error::from_errno(-22);
     pub const ERANGE: Error = Error::from_errno(-34);
     pub const EOVERFLOW: Error = Error::from_errno(-75);
@@ -144,4 +149,11 @@ macro_rules! container_of {
         let offset = core::mem::offset_of!($type, $name);
         $field.byte_sub(offset).cast::<$type>()
     }};
+}
+
+#[macro_export]
+macro_rules! static_lock_class {
+    () => {
+        core::pin::Pin::static_ref(&$crate::sync::LockClassKey)
+    };
 }

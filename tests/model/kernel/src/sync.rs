@@ -19,6 +19,15 @@ impl<T> Mutex<T> {
     }
 }
 
+/// Lockdep's.
+pub struct LockClassKey;
+
+impl LockClassKey {
+    pub fn as_ptr(&self) -> *mut core::ffi::c_void {
+        core::ptr::null_mut()
+    }
+}
+
 pub mod atomic {
     use std::cell::Cell;
     use std::sync::atomic::Ordering;
@@ -102,8 +111,47 @@ pub mod atomic {
         )+};
     }
 
-    words!(bool is AtomicBool, i32 is AtomicI32, u32 is AtomicU32, i64 is AtomicI64, u64 is AtomicU64);
+    words!(bool is AtomicBool, i32 is AtomicI32, u32 is AtomicU32, i64 is AtomicI64, u64 is AtomicU64,
+        usize is AtomicUsize);
     numbers!(i32, u32, i64, u64);
+
+    impl<P> Word for *mut P {
+        type Loom = loom::sync::atomic::AtomicPtr<P>;
+
+        fn new(value: Self) -> Self::Loom {
+            Self::Loom::new(value)
+        }
+        fn load(word: &Self::Loom, order: Ordering) -> Self {
+            word.load(order)
+        }
+        fn store(word: &Self::Loom, value: Self, order: Ordering) {
+            word.store(value, order);
+        }
+        fn swap(word: &Self::Loom, value: Self, order: Ordering) -> Self {
+            word.swap(value, order)
+        }
+        fn cmpxchg(word: &Self::Loom, old: Self, new: Self, order: Ordering) -> Result<Self, Self> {
+            word.compare_exchange(old, new, order, Ordering::Relaxed)
+        }
+    }
+
+    /// Where an atomic is, for one marked read.
+    pub struct Place<'a, T: Word>(&'a Atomic<T>);
+
+    impl<P> Place<'_, *mut P> {
+        /// What is read by a pointer comes after the pointer, on every machine: no order of loom's says just that, and
+        /// this one says it and a little more. It is an exchange of nothing, since loom remembers one access of an atomic,
+        /// and forgets a load for whose sake a store by somebody else should be tried earlier.
+        ///
+        /// # Safety
+        ///
+        /// None is needed here; a volatile read is unsafe.
+        pub unsafe fn read_marked(self) -> *mut P {
+            let (null, order) = (std::ptr::null_mut(), Ordering::Acquire);
+            let seen = self.0.word().compare_exchange(null, null, order, order);
+            seen.unwrap_or_else(|seen| seen)
+        }
+    }
 
     /// loom's, with all the values that a machine may show; and it tells whoever uses it after its end.
     pub struct Atomic<T: Word> {
@@ -125,6 +173,10 @@ pub mod atomic {
         fn word(&self) -> &T::Loom {
             assert!(self.there.get(), "used after it was freed");
             &self.word
+        }
+
+        pub fn as_ptr(&self) -> Place<'_, T> {
+            Place(self)
         }
 
         pub fn load<O: ordering::Ordering>(&self, _: O) -> T {
@@ -166,9 +218,13 @@ pub mod atomic {
 /// RCU that waits for nobody but those who read when it is asked: what it frees it frees as early as it
 /// may.
 pub mod rcu {
+    use crate::ffi::c_ulong;
+    use loom::sync::atomic::fence;
+    use loom::thread;
     use std::cell::RefCell;
     use std::collections::BTreeSet;
     use std::marker::PhantomData;
+    use std::sync::atomic::Ordering::SeqCst;
 
     type Callback = Box<dyn FnOnce()>;
 
@@ -178,6 +234,10 @@ pub mod rcu {
         readers: BTreeSet<u64>,
         /// Each with the readers that it waits for.
         callbacks: Vec<(BTreeSet<u64>, Callback)>,
+        /// For each time that somebody asked for, those who read then and still do.
+        times: Vec<BTreeSet<u64>>,
+        /// Whether somebody has waited for a grace period.
+        waited: bool,
     }
 
     thread_local! {
@@ -194,6 +254,10 @@ pub mod rcu {
     pub struct Guard(u64, PhantomData<*mut ()>);
 
     pub fn read_lock() -> Guard {
+        // Whoever begins after a grace period sees all that was done before it.
+        if STATE.with_borrow(|state| state.waited) {
+            fence(SeqCst);
+        }
         STATE.with_borrow_mut(|state| {
             state.next += 1;
             state.readers.insert(state.next);
@@ -208,6 +272,9 @@ pub mod rcu {
                 for (readers, _) in &mut state.callbacks {
                     readers.remove(&self.0);
                 }
+                for readers in &mut state.times {
+                    readers.remove(&self.0);
+                }
             });
             run();
         }
@@ -220,6 +287,27 @@ pub mod rcu {
             state.callbacks.push((readers, Box::new(callback)));
         });
         run();
+    }
+
+    /// The time, never 0.
+    pub fn now() -> c_ulong {
+        STATE.with_borrow_mut(|state| {
+            let readers = state.readers.clone();
+            state.times.push(readers);
+            state.times.len() as c_ulong
+        })
+    }
+
+    /// Waits until all who read at that time have ended; at 0 there was nobody.
+    pub fn synchronize_since(time: c_ulong) {
+        let Some(time) = time.checked_sub(1) else {
+            return;
+        };
+        while STATE.with_borrow(|state| !state.times[time as usize].is_empty()) {
+            thread::yield_now();
+        }
+        fence(SeqCst);
+        STATE.with_borrow_mut(|state| state.waited = true);
     }
 
     fn run() {

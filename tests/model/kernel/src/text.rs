@@ -2,6 +2,20 @@
 
 //! What a file's readers and writers see.
 
+use core::ffi::c_char;
+use core::ffi::CStr;
+
+/// The kernel's own name for it.
+pub trait CStrExt {
+    fn as_char_ptr(&self) -> *const c_char;
+}
+
+impl CStrExt for CStr {
+    fn as_char_ptr(&self) -> *const c_char {
+        self.as_ptr()
+    }
+}
+
 pub mod seq_file {
     use std::cell::RefCell;
     use std::fmt;
@@ -31,6 +45,8 @@ macro_rules! seq_print {
 }
 
 pub mod uaccess {
+    use crate::alloc::Flags;
+    use crate::alloc::KVec;
     use crate::error::Result;
     use crate::prelude::EINVAL;
 
@@ -51,6 +67,14 @@ pub mod uaccess {
             let line = self.0.get(..to.len()).ok_or(EINVAL)?;
             to.copy_from_slice(line);
             self.0.drain(..to.len());
+            Ok(())
+        }
+
+        /// Into a vector that is empty.
+        pub fn read_all(self, to: &mut KVec<u8>, flags: Flags) -> Result {
+            assert!(to.is_empty());
+            *to = KVec::from_elem(0, self.0.len(), flags)?;
+            to.copy_from_slice(&self.0);
             Ok(())
         }
     }

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The layer below the registry: RCU is the module's own file, the rest a world without a kernel.
+//! The layer below the registry: RCU, flags and wait queues are the module's own files, the rest a world without a
+//! kernel.
 
 pub(crate) mod net;
+pub(crate) mod percpu;
 pub(crate) mod proc_file;
+pub(crate) mod proc_table;
 #[path = "../../../../src/abstractions/rcu.rs"]
 pub(crate) mod rcu;
 
-pub(crate) mod atomic {
-    use kernel::sync::atomic::ordering::Relaxed;
-    use kernel::sync::atomic::Atomic;
+pub(crate) mod spread {
+    include!(concat!(env!("OUT_DIR"), "/spread.rs"));
+}
 
-    /// The volatile read of the module is to its compiler what this is to loom.
-    pub(crate) fn read_once(word: &Atomic<u64>) -> u64 {
-        word.load(Relaxed)
-    }
+// What is in a macro of loom's has a comment, too.
+#[allow(unused_doc_comments)]
+pub(crate) mod wait {
+    include!(concat!(env!("OUT_DIR"), "/wait.rs"));
 }
 
 pub(crate) mod netfilter {

@@ -18,6 +18,8 @@ pub(crate) struct Net {
     pub(crate) devices: Mutex<Vec<netdev::State>>,
     pub(crate) files: Table,
     pub(crate) hook: Cell<bool>,
+    /// Whether the table of all VIPs is there.
+    pub(crate) stat: Cell<bool>,
     value: Mutex<Option<Box<dyn Any>>>,
 }
 
@@ -35,6 +37,7 @@ impl Net {
             devices: Mutex::new(devices.map(netdev::State::new).collect()),
             files: Table::new(),
             hook: Cell::new(false),
+            stat: Cell::new(false),
             value: Mutex::new(None),
         }
     }

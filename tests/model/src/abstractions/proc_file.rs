@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A directory of procfs, and those who are in its files: who removes one waits for them.
+//! A directory of procfs, and those who are in its files: who removes one waits for them. Those who poll a file are in it
+//! no more when they sleep.
 
 use super::net::Net;
+use super::rcu::RcuArc;
+use super::wait::WaitQueue;
+use crate::bindings::Poll;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
 use kernel::uaccess::UserSliceReader;
@@ -14,6 +18,16 @@ use std::marker::PhantomData;
 pub(crate) trait Files: 'static {
     fn show(net: &Net, key: u32, out: &SeqFile) -> Result;
     fn write(net: &Net, key: u32, line: UserSliceReader) -> Result;
+    fn generation(net: &Net, key: u32) -> Result<u32>;
+    fn watchers(net: &Net) -> Result<RcuArc<WaitQueue>>;
+}
+
+/// What the callback of `poll()` does: the generation that there is once somebody is on the queue.
+pub(crate) fn poll<T: Files>(net: &Net, key: u32, poll: &Poll) -> Result<u32> {
+    let table: *const Poll = poll;
+    // SAFETY: Whoever polls takes himself off the queue before he goes.
+    unsafe { T::watchers(net)?.register(std::ptr::null_mut(), table.cast_mut()) };
+    T::generation(net, key)
 }
 
 /// The name of a file.

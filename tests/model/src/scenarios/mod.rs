@@ -37,6 +37,7 @@ fn check(switches: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
     builder.check(move || {
         count.fetch_add(1, Relaxed);
         kernel::alloc::begin();
+        kernel::marked::begin();
         kernel::sync::rcu::begin();
         model();
         assert_eq!(kernel::alloc::live(), 0, "something is never freed");
