@@ -12,12 +12,12 @@ use std::process::Command;
 const ALLOWED: [(&str, &str); 3] = [
     (
         "--allowlist-function",
-        "xtables_register_target|xtables_option_parse|printf|abort|dlsym",
+        "xtables_(register_target|find_target|option_parse)|printf|abort|dlsym",
     ),
-    ("--allowlist-var", "xt_params|NFPROTO_IPV4|XTABLES_VERSION"),
+    ("--allowlist-var", "xt_params|NFPROTO_IPV4|XTABLES_VERSION|IPT_SO_GET_REVISION_TARGET"),
     (
         "--allowlist-type",
-        "xtables_target|xt_option_(entry|call|type)|xt_fcheck_call|xtables_exittype",
+        "xtables_target|xt_option_(entry|call|type|flags)|xt_fcheck_call|xtables_(exittype|tryload)",
     ),
 ];
 

@@ -6,3 +6,4 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <xtables.h>
+#include <linux/netfilter_ipv4/ip_tables.h>

@@ -326,8 +326,12 @@ impl fmt::Display for Ranges<'_> {
         let mut separator = "";
         while let Some(first) = nodes.next() {
             let mut last = first;
-            while let Some(next) = nodes.next_if(|next| next.0 == last.0.wrapping_add(1)) {
-                last = next;
+            // Not `next_if()`, which has a place where it would panic.
+            while nodes
+                .peek()
+                .is_some_and(|next| next.0 == last.0.wrapping_add(1))
+            {
+                last = nodes.next().unwrap_or(last);
             }
             match last.0.wrapping_sub(first.0) {
                 0 => write!(f, "{separator}{first}")?,

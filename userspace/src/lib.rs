@@ -2,7 +2,7 @@
 
 //! `libipt_CLUSTERIP.so`: what `iptables` knows of the target CLUSTERIP.
 //!
-//! Its options, its checks, and how a rule of it is shown and saved, of revision 0. It has to be
+//! Its options, its checks, and how a rule of it is shown and saved, of both revisions. It has to be
 //! taken for the one that distributions ship, so texts and exit codes are theirs; where they were
 //! poor, ours are better, and `docs/differences.md` says so.
 //!
@@ -21,4 +21,4 @@ pub mod target;
 pub mod xtables;
 
 #[cfg(all(panic = "abort", not(fuzzing)))]
-xtables::extension!(target::ClusterIp);
+xtables::extension!(target::ClusterIp1);

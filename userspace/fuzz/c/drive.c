@@ -14,7 +14,7 @@
 #include <xtables.h>
 
 int drive_init(void);
-int drive_parse(struct xtables_target *target, int argc, char **argv, void *payload, size_t size);
+int drive_parse(struct xtables_target *target, int argc, char **argv, void *payload, size_t *size);
 char *drive_show(struct xtables_target *target, const void *entry, int what, size_t *size);
 
 static jmp_buf refused;
@@ -54,8 +54,11 @@ int drive_init(void)
 	return xtables_init_all(&globals, NFPROTO_IPV4);
 }
 
-/* Whether the line is taken (0) or with which status it is refused. Its payload comes to `payload`. */
-int drive_parse(struct xtables_target *target, int argc, char **argv, void *payload, size_t size)
+/*
+ * Whether the line is taken (0) or with which status it is refused. Its payload comes to `payload`, which has `size` bytes; what
+ * the kernel would get is `size` long then, and as long as its revision says.
+ */
+int drive_parse(struct xtables_target *target, int argc, char **argv, void *payload, size_t *size)
 {
 	static struct xt_entry_target *entry;
 	size_t whole = XT_ALIGN(sizeof(*entry)) + target->size;
@@ -68,6 +71,7 @@ int drive_parse(struct xtables_target *target, int argc, char **argv, void *payl
 		abort();
 	entry->u.target_size = whole;
 	strcpy(entry->u.user.name, target->name);
+	entry->u.user.revision = target->revision;
 	target->t = entry;
 	target->tflags = 0;
 	xtables_free_opts(1);
@@ -93,7 +97,13 @@ int drive_parse(struct xtables_target *target, int argc, char **argv, void *payl
 		invert = false;
 	}
 	xtables_option_tfcall(target);
-	memcpy(payload, entry->data, size);
+	/* All of the room that there was: nothing of a longer payload may be left behind a shorter one. */
+	if (*size != target->size)
+		abort();
+	memcpy(payload, entry->data, *size);
+	*size = entry->u.target_size - XT_ALIGN(sizeof(*entry));
+	if (entry->u.user.revision != (*size == target->size))
+		abort();
 	return 0;
 }
 

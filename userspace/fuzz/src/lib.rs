@@ -10,17 +10,17 @@ use std::ptr;
 use std::slice;
 use std::sync::OnceLock;
 
-use ipt_CLUSTERIP::target::ClusterIp;
+use ipt_CLUSTERIP::target::ClusterIp1;
 use ipt_CLUSTERIP::xtables::bindings::xtables_target;
-use ipt_CLUSTERIP::xtables::Registration;
+use ipt_CLUSTERIP::xtables::Pair;
 
-/// What userspace and kernel exchange, and what the kernel has behind it.
-pub const PAYLOAD: usize = 56;
-const KERNEL: usize = 64;
+/// What userspace and kernel exchange, of each revision; the kernel has 8 bytes of its own behind it.
+pub const PAYLOADS: [usize; 2] = [56, 168];
+const KERNEL: usize = 176;
 /// What stands before a payload: `struct xt_entry_target`.
 pub const HEADER: usize = 32;
 
-static REGISTRATION: Registration<ClusterIp> = Registration::new();
+static REGISTRATION: Pair<ClusterIp1> = Pair::new();
 
 extern "C" {
     fn drive_init() -> c_int;
@@ -29,7 +29,7 @@ extern "C" {
         argc: c_int,
         argv: *mut *mut c_char,
         payload: *mut c_void,
-        size: usize,
+        size: *mut usize,
     ) -> c_int;
     fn drive_show(
         target: *mut xtables_target,
@@ -58,8 +58,9 @@ fn target() -> *mut xtables_target {
     }) as *mut xtables_target
 }
 
-/// The payload of a line, or the status with which iptables would end.
-pub fn parse(words: &[&[u8]]) -> Result<[u8; PAYLOAD], c_int> {
+/// The payload of a line, as long as it is in the revision that it is sent in, or the status with which iptables
+/// would end.
+pub fn parse(words: &[&[u8]]) -> Result<Vec<u8>, c_int> {
     // The name of the program; and what a line can't have, no word can.
     let words: Vec<CString> = [b"iptables".as_slice()]
         .iter()
@@ -72,7 +73,8 @@ pub fn parse(words: &[&[u8]]) -> Result<[u8; PAYLOAD], c_int> {
         .map(|word| word.as_ptr().cast_mut())
         .chain([ptr::null_mut()])
         .collect();
-    let mut payload = [0; PAYLOAD];
+    let mut payload = vec![0; KERNEL];
+    let mut size = KERNEL;
     // SAFETY: `argv` is as main() has it, `payload` that large. getopt_long() moves pointers only.
     let status = unsafe {
         drive_parse(
@@ -80,11 +82,16 @@ pub fn parse(words: &[&[u8]]) -> Result<[u8; PAYLOAD], c_int> {
             words.len() as c_int,
             argv.as_mut_ptr(),
             payload.as_mut_ptr().cast(),
-            PAYLOAD,
+            &mut size,
         )
     };
     match status {
-        0 => Ok(payload),
+        0 => {
+            let own = payload.split_off(size - 8);
+            assert!(own.iter().all(|byte| *byte == 0), "the kernel's own part is zero");
+            assert!(PAYLOADS.contains(&payload.len()));
+            Ok(payload)
+        }
         status => Err(status),
     }
 }
@@ -144,7 +151,7 @@ pub fn words(saved: &str) -> Vec<&[u8]> {
 }
 
 /// A number of 16 or 32 bits of a payload.
-pub fn number(payload: &[u8; PAYLOAD], at: usize, bytes: usize) -> u32 {
+pub fn number(payload: &[u8], at: usize, bytes: usize) -> u32 {
     let mut wide = [0; 4];
     wide[..bytes].copy_from_slice(&payload[at..at + bytes]);
     u32::from_le_bytes(wide)
