@@ -14,7 +14,7 @@
 #include <xtables.h>
 
 int drive_init(void);
-int drive_parse(struct xtables_target *target, int argc, char **argv, void *payload, size_t *size);
+int drive_parse(struct xtables_target *target, int argc, char **argv, void *payload, size_t *size, int *revision);
 char *drive_show(struct xtables_target *target, const void *entry, int what, size_t *size);
 
 static jmp_buf refused;
@@ -55,10 +55,10 @@ int drive_init(void)
 }
 
 /*
- * Whether the line is taken (0) or with which status it is refused. Its payload comes to `payload`, which has `size` bytes; what
- * the kernel would get is `size` long then, and as long as its revision says.
+ * Whether the line is taken (0) or with which status it is refused. Its payload comes to `payload`, which has room for `size` bytes;
+ * what the kernel would get is `size` long then, and of that revision.
  */
-int drive_parse(struct xtables_target *target, int argc, char **argv, void *payload, size_t *size)
+int drive_parse(struct xtables_target *target, int argc, char **argv, void *payload, size_t *size, int *revision)
 {
 	static struct xt_entry_target *entry;
 	size_t whole = XT_ALIGN(sizeof(*entry)) + target->size;
@@ -97,13 +97,13 @@ int drive_parse(struct xtables_target *target, int argc, char **argv, void *payl
 		invert = false;
 	}
 	xtables_option_tfcall(target);
+	if (*size < target->size)
+		abort();
 	/* All of the room that there was: nothing of a longer payload may be left behind a shorter one. */
-	if (*size != target->size)
-		abort();
-	memcpy(payload, entry->data, *size);
+	memset(payload, 0, *size);
+	memcpy(payload, entry->data, target->size);
 	*size = entry->u.target_size - XT_ALIGN(sizeof(*entry));
-	if (entry->u.user.revision != (*size == target->size))
-		abort();
+	*revision = entry->u.user.revision;
 	return 0;
 }
 

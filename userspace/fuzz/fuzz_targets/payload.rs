@@ -25,14 +25,21 @@ fuzz_target!(|data: &[u8]| {
     let new = number(payload, 0, 4) & 1 == 1;
     assert!(shown.starts_with(" CLUSTERIP") && shown.len() < 4500);
     assert!(!new || shown.contains(" hashmode="));
-    assert_eq!(new, saved.starts_with(" --new") || saved.contains(" --new --hashmode "));
+    assert_eq!(
+        new,
+        saved.starts_with(" --new") || saved.contains(" --new --hashmode ")
+    );
     let printable = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     assert!(printable(&shown) && printable(&saved));
     let words = words(&saved);
     assert!(words.iter().all(|word| word.len() < 1024));
     let Ok(again) = parse(&words) else { return };
     if length == PAYLOADS[0] {
-        assert_eq!(again.len(), length);
+        if again.len() != length {
+            // What no kernel has in revision 0.
+            assert!(number(payload, 10, 2) > 64, "{saved}");
+            return;
+        }
         // MAC and total; the first local node; mode and seed.
         for range in [4..12, 14..16, 48..length] {
             assert!(!new || again[range.clone()] == payload[range], "{saved}");

@@ -30,6 +30,7 @@ extern "C" {
         argv: *mut *mut c_char,
         payload: *mut c_void,
         size: *mut usize,
+        revision: *mut c_int,
     ) -> c_int;
     fn drive_show(
         target: *mut xtables_target,
@@ -61,6 +62,16 @@ fn target() -> *mut xtables_target {
 /// The payload of a line, as long as it is in the revision that it is sent in, or the status with which iptables
 /// would end.
 pub fn parse(words: &[&[u8]]) -> Result<Vec<u8>, c_int> {
+    parse_for(target(), words)
+}
+
+/// The same where the kernel has revision 0 only.
+pub fn parse_older(words: &[&[u8]]) -> Result<Vec<u8>, c_int> {
+    // SAFETY: In libxtables' list the newer one is followed by the other.
+    parse_for(unsafe { (*target()).next }, words)
+}
+
+fn parse_for(target: *mut xtables_target, words: &[&[u8]]) -> Result<Vec<u8>, c_int> {
     // The name of the program; and what a line can't have, no word can.
     let words: Vec<CString> = [b"iptables".as_slice()]
         .iter()
@@ -74,22 +85,26 @@ pub fn parse(words: &[&[u8]]) -> Result<Vec<u8>, c_int> {
         .chain([ptr::null_mut()])
         .collect();
     let mut payload = vec![0; KERNEL];
-    let mut size = KERNEL;
+    let (mut size, mut revision) = (KERNEL, -1);
     // SAFETY: `argv` is as main() has it, `payload` that large. getopt_long() moves pointers only.
     let status = unsafe {
         drive_parse(
-            target(),
+            target,
             words.len() as c_int,
             argv.as_mut_ptr(),
             payload.as_mut_ptr().cast(),
             &mut size,
+            &mut revision,
         )
     };
     match status {
         0 => {
             let own = payload.split_off(size - 8);
-            assert!(own.iter().all(|byte| *byte == 0), "the kernel's own part is zero");
-            assert!(PAYLOADS.contains(&payload.len()));
+            assert!(
+                own.iter().all(|byte| *byte == 0),
+                "the kernel's own part is zero"
+            );
+            assert_eq!(PAYLOADS.get(revision as usize), Some(&payload.len()));
             Ok(payload)
         }
         status => Err(status),
