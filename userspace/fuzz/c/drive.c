@@ -42,7 +42,7 @@ static int supported(const char *name, uint8_t revision, int option)
 static struct option base[] = { { NULL } };
 
 static struct xtables_globals globals = {
-	.program_name = "fuzz",
+	.program_name = "fuzz-translate",
 	.program_version = "0",
 	.orig_opts = base,
 	.exit_err = refuse,

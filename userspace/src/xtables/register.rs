@@ -5,6 +5,7 @@
 use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::ffi::c_void;
+use core::ffi::CStr;
 use core::fmt::Write;
 use core::marker::PhantomData;
 use core::mem::offset_of;
@@ -335,6 +336,9 @@ unsafe extern "C" fn save_newer<T: Newer>(
 /// Says why there is no translation, once: a rule with two addresses comes here twice. It stands in
 /// a comment: before it `iptables-translate` prints at most `nft `, after it the line as a comment.
 ///
+/// `nft` asks as well, when it lists a rule, and prints the target behind whatever was said. In a comment it would
+/// be lost to whoever loads that list again, and the rule with it: so to others nothing is said.
+///
 /// # Safety
 ///
 /// As for `help()`.
@@ -343,8 +347,26 @@ unsafe extern "C" fn translate<T: Target>(
     _params: *const bindings::xt_xlate_tg_params,
 ) -> c_int {
     static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Relaxed) {
+    // SAFETY: By the contract of this function.
+    if unsafe { is_translator() } && !SAID.swap(true, Relaxed) {
         let _ = write!(Stdout, "# {} ", T::UNTRANSLATED);
     }
     0
+}
+
+/// Whether the program is `iptables-translate` or one of its kin.
+///
+/// # Safety
+///
+/// libxtables is initialised.
+unsafe fn is_translator() -> bool {
+    const NAME: &[u8] = b"translate";
+    // SAFETY: By the contract of this function.
+    let program = unsafe { (*bindings::xt_params).program_name };
+    if program.is_null() {
+        return false;
+    }
+    // SAFETY: It is a string of the program's own.
+    let program = unsafe { CStr::from_ptr(program) }.to_bytes();
+    program.windows(NAME.len()).any(|part| part == NAME)
 }
