@@ -260,7 +260,7 @@ fn whole_set_readers_see_one_or_the_other(ctx: &mut Ctx) -> Result<()> {
     };
     let seen = beside(hand, || {
         let mut seen = [0; 2];
-        for turn in 0..pace::cut(4000, 400) {
+        for turn in 0..pace::cut(1000, 200) {
             file.seek(SeekFrom::Start(0))?;
             let mut text = String::new();
             file.read_to_string(&mut text)?;
