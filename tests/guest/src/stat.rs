@@ -101,7 +101,7 @@ fn stat_every_field(ctx: &mut Ctx) -> Result<()> {
 fn stat_counts_each_packet_of_each_number(ctx: &mut Ctx) -> Result<()> {
     const TOTAL: u32 = 100;
     let cluster = Cluster::new(ctx, 2)?;
-    let datagrams = datagrams(pace::cut(600, 60) as u16, |_| VIP_ADDRESS);
+    let datagrams = datagrams(pace::cut(200, 60) as u16, |_| VIP_ADDRESS);
     let packets: Vec<_> = datagrams
         .iter()
         .flat_map(|one| one.packets.clone())
