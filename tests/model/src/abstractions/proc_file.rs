@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! A directory of procfs, and those who are in its files: who removes one waits for them. Those who poll a file are in it
-//! no more when they sleep.
+//! no more when they sleep. What the callbacks of the module's own file do, in their order, is said here once more.
 
 use super::net::Net;
 use super::rcu::RcuArc;
@@ -12,6 +12,7 @@ use kernel::seq_file::SeqFile;
 use kernel::uaccess::UserSliceReader;
 use loom::sync::Condvar;
 use loom::sync::Mutex;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
@@ -19,15 +20,25 @@ pub(crate) trait Files: 'static {
     fn show(net: &Net, key: u32, out: &SeqFile) -> Result;
     fn write(net: &Net, key: u32, line: UserSliceReader) -> Result;
     fn generation(net: &Net, key: u32) -> Result<u32>;
-    fn watchers(net: &Net) -> Result<RcuArc<WaitQueue>>;
 }
 
 /// What the callback of `poll()` does: the generation that there is once somebody is on the queue.
 pub(crate) fn poll<T: Files>(net: &Net, key: u32, poll: &Poll) -> Result<u32> {
     let table: *const Poll = poll;
-    // SAFETY: Whoever polls takes himself off the queue before he goes.
-    unsafe { T::watchers(net)?.register(std::ptr::null_mut(), table.cast_mut()) };
+    let watchers = net.files.watchers().ok_or(EIO)?;
+    // SAFETY: Whoever polls takes himself off the queue before he goes; it is retired after the files are gone.
+    unsafe { watchers.register(std::ptr::null_mut(), table.cast_mut()) };
     T::generation(net, key)
+}
+
+/// What the callback of `write()` does.
+pub(crate) fn write<T: Files>(net: &Net, key: u32, line: UserSliceReader) -> Result {
+    let before = T::generation(net, key)?;
+    T::write(net, key, line)?;
+    if T::generation(net, key) != Ok(before) {
+        net.files.wake();
+    }
+    Ok(())
 }
 
 /// The name of a file.
@@ -43,6 +54,8 @@ impl FileName {
 /// The files of a namespace.
 pub(crate) struct Table {
     state: Mutex<State>,
+    /// Those who poll one of the files, while there is a directory.
+    watchers: RefCell<Option<RcuArc<WaitQueue>>>,
     left: Condvar,
 }
 
@@ -58,7 +71,18 @@ impl Table {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::default(),
+            watchers: RefCell::default(),
             left: Condvar::new(),
+        }
+    }
+
+    fn watchers(&self) -> Option<RcuArc<WaitQueue>> {
+        self.watchers.borrow().clone()
+    }
+
+    fn wake(&self) {
+        if let Some(watchers) = self.watchers() {
+            watchers.wake();
         }
     }
 
@@ -111,6 +135,8 @@ unsafe impl<T> Sync for Dir<T> {}
 
 impl<T: Files> Dir<T> {
     pub(crate) fn new(net: &Net, _: &CStr) -> Result<Self> {
+        let watchers = RcuArc::pin_init(WaitQueue::new(), GFP_KERNEL)?;
+        assert!(net.files.watchers.replace(Some(watchers)).is_none());
         Ok(Self {
             net,
             _type: PhantomData,
@@ -124,7 +150,10 @@ impl<T: Files> Dir<T> {
 
     pub(crate) fn remove_file(&mut self, name: &FileName) -> Result {
         // SAFETY: A directory goes before its namespace.
-        unsafe { &*self.net }.files.remove(name)
+        let files = &unsafe { &*self.net }.files;
+        files.remove(name)?;
+        files.wake();
+        Ok(())
     }
 
     /// With all files below it.
@@ -137,5 +166,7 @@ impl<T: Files> Dir<T> {
             // Nobody else removes one: the directory is its owner's.
             let _ = net.files.remove(&name);
         }
+        let watchers = net.files.watchers.take();
+        WaitQueue::retire(watchers.expect("a directory goes once"));
     }
 }

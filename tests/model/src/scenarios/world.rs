@@ -101,17 +101,15 @@ impl World {
     pub fn write(&self, vip: Ipv4Addr, line: &str) -> Option<Result> {
         self.net.files.enter(&procfs::name(vip), |key| {
             drop(self.net.rtnl.lock());
-            VipFiles::write(&self.net, key, UserSliceReader::of(line.as_bytes()))
+            let line = UserSliceReader::of(line.as_bytes());
+            proc_file::write::<VipFiles>(&self.net, key, line)
         })
     }
 
     /// As above, from memory that is there, to a file that stays.
     pub fn command(&self, line: &str) -> Result {
-        VipFiles::write(
-            &self.net,
-            u32::from(VIP),
-            UserSliceReader::of(line.as_bytes()),
-        )
+        let line = UserSliceReader::of(line.as_bytes());
+        proc_file::write::<VipFiles>(&self.net, u32::from(VIP), line)
     }
 
     /// The nodes, as the file has them.
