@@ -3,6 +3,7 @@
 //! A VIP's file: opened, read, written.
 
 use super::rules::rule;
+use super::rules::rule_of_many;
 use crate::faults::Faults;
 use crate::faults::Reach;
 use crate::room::Room;
@@ -10,6 +11,7 @@ use crate::sweep::Operation;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
+use harness::blob::Rule;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
 use harness::fault::Untouched;
@@ -21,15 +23,21 @@ use std::io;
 use std::io::Read;
 
 /// A namespace with one VIP, of which nothing may change but what is written.
-struct Vip {
-    room: Room,
+pub struct Vip {
+    pub room: Room,
+    rule: Rule,
 }
 
 impl Vip {
     fn new(ctx: &mut Ctx) -> Result<Self> {
+        Self::of(ctx, rule(VIP_ADDRESS))
+    }
+
+    /// The VIP that this rule makes.
+    pub fn of(ctx: &mut Ctx, rule: Rule) -> Result<Self> {
         let room = Room::new(ctx)?;
-        room.replace("filter", &[rule(VIP_ADDRESS)])?;
-        Ok(Self { room })
+        room.replace("filter", &[rule.clone()])?;
+        Ok(Self { room, rule })
     }
 
     fn open(&self) -> io::Result<File> {
@@ -37,14 +45,14 @@ impl Vip {
         self.room.host.open(VIP, options.read(true).write(true))
     }
 
-    fn expect(&self, ctx: &mut Ctx, nodes: &str) -> Result<()> {
+    pub fn expect(&self, ctx: &mut Ctx, nodes: &str) -> Result<()> {
         ctx.expect_silence()?;
         let nodes = BTreeMap::from([(VIP_ADDRESS, nodes.to_string())]);
-        self.room.expect("filter", &[rule(VIP_ADDRESS)], &nodes)
+        self.room.expect("filter", &[self.rule.clone()], &nodes)
     }
 }
 
-fn expect_errno(error: &io::Error, wanted: &[i32]) -> Result<()> {
+pub fn expect_errno(error: &io::Error, wanted: &[i32]) -> Result<()> {
     ensure!(
         error
             .raw_os_error()
@@ -153,7 +161,13 @@ impl Operation for First {
 struct Write {
     vip: Vip,
     file: File,
+    line: &'static str,
     text: Untouched,
+    /// What is read afterwards.
+    nodes: &'static str,
+    /// What takes it back.
+    back: &'static str,
+    refused: &'static [i32],
 }
 
 pub fn write(ctx: &mut Ctx, _: &Faults) -> Result<Box<dyn Operation>> {
@@ -161,13 +175,34 @@ pub fn write(ctx: &mut Ctx, _: &Faults) -> Result<Box<dyn Operation>> {
     Ok(Box::new(Write {
         file: vip.open()?,
         vip,
+        line: "+2\n",
         text: Untouched::new(b"+2\n")?,
+        nodes: "1,2",
+        back: "-2",
+        // The text could not be had, which for the kernel is no different from a bad address.
+        refused: &[libc::EFAULT, libc::ENOMEM],
+    }))
+}
+
+/// A set may take more bytes than are kept ready for a line.
+pub fn write_set(ctx: &mut Ctx, _: &Faults) -> Result<Box<dyn Operation>> {
+    let vip = Vip::of(ctx, rule_of_many())?;
+    let line = "=7,333-335,998,1000\n";
+    Ok(Box::new(Write {
+        file: vip.open()?,
+        vip,
+        line,
+        text: Untouched::new(line.as_bytes())?,
+        nodes: "7,333,334,335,998,1000",
+        back: "=1",
+        // Of a text that could not be had nothing is known, not even that it may be so long.
+        refused: &[libc::EIO, libc::ENOMEM],
     }))
 }
 
 impl Operation for Write {
     fn prepare(&mut self) -> Result<()> {
-        self.text = Untouched::new(b"+2\n")?;
+        self.text = Untouched::new(self.line.as_bytes())?;
         Ok(())
     }
 
@@ -176,17 +211,16 @@ impl Operation for Write {
     }
 
     fn refused(&mut self, ctx: &mut Ctx, error: &io::Error) -> Result<()> {
-        // The text could not be had, which for the kernel is no different from a bad address.
-        expect_errno(error, &[libc::EFAULT, libc::ENOMEM])?;
+        expect_errno(error, self.refused)?;
         self.vip.expect(ctx, "1")
     }
 
     fn done(&mut self, ctx: &mut Ctx) -> Result<()> {
-        self.vip.expect(ctx, "1,2")
+        self.vip.expect(ctx, self.nodes)
     }
 
     fn undo(&mut self, ctx: &mut Ctx) -> Result<()> {
-        self.vip.room.host.tell(VIP, "-2")?;
+        self.vip.room.host.tell(VIP, self.back)?;
         self.vip.expect(ctx, "1")
     }
 }

@@ -8,6 +8,7 @@ mod files;
 mod loading;
 mod namespaces;
 mod rules;
+mod stat;
 
 pub use namespaces::end;
 pub use rules::joins;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Entry> {
         entry("first_rule", rules::first, [whole, no]),
         entry("first_rule_without_device", rules::by_route, [no, no]),
         entry("first_rule_in_raw", rules::in_raw, [no, no]),
+        entry("first_rule_of_many_numbers", rules::of_many, [whole, no]),
         entry("further_rule", rules::further, [no, no]),
         Entry {
             // Its 50 VIPs are all alike: one in seven is each of a VIP's allocations some time.
@@ -58,6 +60,9 @@ pub fn all() -> Vec<Entry> {
         entry("first_open", files::open, [whole, no]),
         entry("first_read", files::read, [whole, no]),
         entry("write", files::write, [whole, no]),
+        entry("write_of_a_set", files::write_set, [whole, no]),
+        entry("stat_open", stat::open, [whole, no]),
+        entry("stat_read", stat::read, [whole, no]),
         entry("device_registration", devices::registration, [whole, no]),
         entry("device_rename", devices::rename, [no, no]),
         entry("arp_private_copy", arp::private_copy, [whole, no]),

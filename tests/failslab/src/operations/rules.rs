@@ -14,6 +14,7 @@ use harness::blob::Payload;
 use harness::blob::Rule;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
+use harness::revision1;
 use harness::Ctx;
 use std::collections::BTreeMap;
 use std::io;
@@ -22,6 +23,8 @@ use std::net::Ipv4Addr;
 /// In `raw`.
 const PREROUTING: usize = 0;
 const SOURCEIP_SOURCEPORT: u32 = 1;
+/// More numbers than a VIP has room for by itself, and more counters than a processor's memory is cut into.
+pub const MANY: u16 = 1000;
 
 /// A table of some rules becomes one of others.
 struct Replacing {
@@ -57,6 +60,20 @@ fn raw_rule() -> Rule {
     let mut rule = Rule::new(VIP_ADDRESS, "eth0", &payload);
     rule.hook = PREROUTING;
     rule
+}
+
+/// Flags and counters of so many numbers have memory of their own.
+pub fn of_many(ctx: &mut Ctx, _: &Faults) -> Result<Box<dyn Operation>> {
+    replacing(ctx, "filter", vec![], vec![rule_of_many()])
+}
+
+/// A rule of revision 1 that makes a VIP.
+pub fn rule_of_many() -> Rule {
+    let payload = revision1::Payload {
+        mac: room::mac(VIP_ADDRESS),
+        ..revision1::Payload::default().nodes(MANY, [1])
+    };
+    payload.rule(Some(VIP_ADDRESS), "eth0")
 }
 
 fn joining() -> Rule {
