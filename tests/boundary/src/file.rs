@@ -3,6 +3,9 @@
 //! The files' side: `/proc/net/ipt_CLUSTERIP` and every call that takes a file.
 
 use crate::input::Input;
+use crate::line::line;
+use crate::line::LINE;
+use crate::line::SET_LINE;
 use crate::rules::expect;
 use crate::sys;
 use crate::sys::Arg;
@@ -23,8 +26,6 @@ use std::path::Path;
 
 /// Files held open at once.
 const HELD: usize = 48;
-/// The longest line that is taken.
-const LINE: usize = 10;
 
 const OPEN_REFUSED: [i32; 9] = [
     libc::ENOENT,
@@ -37,7 +38,8 @@ const OPEN_REFUSED: [i32; 9] = [
     libc::EEXIST,
     libc::ENAMETOOLONG,
 ];
-const WRITE_REFUSED: [i32; 8] = [
+const WRITE_REFUSED: [i32; 9] = [
+    libc::ERANGE,
     libc::EIO,
     libc::EINVAL,
     libc::ENOMEM,
@@ -140,36 +142,6 @@ pub fn call(world: &mut World, input: &mut Input) -> Result<()> {
     }
 }
 
-/// A line, or nearly one.
-fn line(input: &mut Input) -> Vec<u8> {
-    let number = match input.below(4) {
-        3 => input.odd_number(),
-        _ => 1 + input.below(4) as u32,
-    };
-    let mut line = format!("{}{number}", input.pick(&["+", "-", "++", "-+", ""])).into_bytes();
-    line.extend(
-        input
-            .pick(&["", "\n", "\n", "\0", "\0x", "\n\n", "\r\n", " ", ",1"])
-            .bytes(),
-    );
-    if input.one_in(4) {
-        let at = input.below(line.len());
-        line[at] = input.byte();
-    }
-    match input.below(16) {
-        15 => line.resize(
-            input.pick(&[0, 11, 255, 256, 4095, 4096, 4097, 70_000]),
-            b'0',
-        ),
-        14 => {
-            let length = input.below(24);
-            line = input.bytes(length);
-        }
-        _ => {}
-    }
-    line
-}
-
 fn address(world: &mut World, bytes: &[u8], input: &mut Input) -> Arg {
     match input.below(24) {
         23 => Arg::Nowhere(input.pick(&[Nowhere::Null, Nowhere::Low, Nowhere::Kernel])),
@@ -200,8 +172,12 @@ fn write(world: &mut World, number: usize, input: &mut Input) -> Result<()> {
     let result = world.scratch.call(call, fd, &args);
     if let Ok(written) = result {
         world.counts.writes_taken += 1;
+        let longest = match line.first() {
+            Some(b'=') => SET_LINE,
+            _ => LINE,
+        };
         ensure!(
-            written == line.len() && written <= LINE,
+            written == line.len() && written <= longest,
             "a write of {line:?} took {written} bytes"
         );
     }
@@ -374,6 +350,16 @@ fn map_or_poll(world: &mut World, number: usize, input: &mut Input) -> Result<()
     }
     // Of a descriptor that is a path alone it says that there is none.
     expect(sys::poll(file, input.word() as i16).map(drop), &[], "poll")?;
+    // Who has just opened a file has not read it.
+    let path = vip_path(&table::vip(input).to_string());
+    if let Ok(fresh) = File::open(path) {
+        let wanted = libc::POLLIN | libc::POLLRDNORM | libc::POLLPRI;
+        let seen = sys::poll(&fresh, wanted)?;
+        ensure!(
+            seen == wanted,
+            "a file that was not read polls as {seen:#x}"
+        );
+    }
     Ok(())
 }
 
@@ -391,7 +377,7 @@ pub fn all() -> Result<Vec<(String, Vec<u32>)>> {
             .collect::<Result<Vec<u32>>>()?;
         let is_rising = nodes.windows(2).all(|pair| pair[0] < pair[1]);
         ensure!(
-            is_rising && nodes.iter().all(|node| (1..=64).contains(node)),
+            is_rising && nodes.iter().all(|node| (1..=1024).contains(node)),
             "{name} reads {text:?}"
         );
         files.push((name, nodes));

@@ -81,7 +81,8 @@ impl Round<'_> {
         };
         self.enter().context("namespaces")?;
         let mut random = Random::new(self.seed, self.number);
-        let mut world = World::new(&mut random).context("setting up")?;
+        let mut world = World::new(&mut random, Root::of_round(self.number) == Root::Machine)
+            .context("setting up")?;
         let mut seen = HashSet::new();
         let result = (1..=self.steps).try_for_each(|step| {
             let bytes = self.corpus.next(&mut random);

@@ -3,6 +3,7 @@
 //! The rules' side: `setsockopt` and `getsockopt` of ip_tables and arp_tables, and the way of nftables.
 
 use crate::input::Input;
+use crate::revision1;
 use crate::sys::Arg;
 use crate::sys::Call;
 use crate::sys::Nowhere;
@@ -12,11 +13,12 @@ use crate::table::HEADER;
 use crate::table::STEADY;
 use crate::table::TABLES;
 use crate::world::World;
-use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
 use harness::blob;
+use harness::clean;
+use harness::eventually;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
@@ -199,21 +201,37 @@ pub fn ask(world: &mut World, input: &mut Input) -> Result<()> {
     expect(result.map(drop), &UNANSWERED, "a question")
 }
 
-/// A rule by way of nftables, which is never taken.
+/// A rule by way of nftables, which is taken from the machine's root alone, and if it says its VIP.
 pub fn nftables(world: &mut World, input: &mut Input) -> Result<()> {
     let name = input.pick(&["CLUSTERIP", "CLUSTERIP", "CLUSTERIP", "CLUSTERI"]);
-    let revision = input.pick(&[0, 0, 0, 1, 255]);
-    let mut payload = table::payload(input).bytes();
+    let revision = input.pick(&[0, 0, 1, 1, 255]);
+    let mut payload = if revision == 1 {
+        revision1::payload(input).bytes()
+    } else {
+        table::payload(input).bytes()
+    };
     if input.one_in(4) {
-        payload.resize(input.below(160), 0x5a);
+        payload.resize(input.below(200), 0x5a);
     }
     if input.one_in(4) {
         let result = world.nft.ask(input.pick(&[2, 0, 3, 7, 10]), name, revision);
         return expect(result, &UNANSWERED, "a question of nftables");
     }
     let hook = input.below(5) as u32;
+    let uses = clean::uses()?;
     match world.nft.add_rule(hook, name, revision, &payload) {
-        Ok(()) => bail!("nftables took a rule with the target {name}.{revision}"),
+        Ok(()) => {
+            let says_vip = payload.get(20..24).is_some_and(|vip| vip != [0; 4]);
+            ensure!(
+                world.is_machines && revision == 1 && says_vip,
+                "nftables took a rule with the target {name}.{revision}: {payload:02x?}"
+            );
+            world.counts.rule_changes += 1;
+            // What was taken back goes a while later.
+            eventually("the end of a rule of nftables", || {
+                Ok(clean::uses()? == uses)
+            })
+        }
         Err(error) => expect(
             Err(error),
             &[libc::EOPNOTSUPP, libc::ENOENT, libc::EINVAL, libc::ERANGE],
@@ -229,8 +247,9 @@ pub fn count(world: &World) -> Result<BTreeMap<Ipv4Addr, u32>> {
         let entries = blob::entries(&world.rules, table).context(table)?;
         for (ip, target) in blob_entries(&entries) {
             if target.get(2..12) == Some(b"CLUSTERIP\0") {
-                let vip = <[u8; 4]>::try_from(&ip[4..8])?;
-                *rules.entry(vip.into()).or_default() += 1;
+                let destination = <[u8; 4]>::try_from(&ip[4..8])?;
+                let vip = revision1::vip_of(destination.into(), target);
+                *rules.entry(vip).or_default() += 1;
             }
         }
     }

@@ -4,6 +4,7 @@
 //! offsets, names and counts changed.
 
 use crate::input::Input;
+use crate::revision1;
 use harness::blob;
 use harness::blob::Payload;
 use harness::blob::Rule;
@@ -308,12 +309,19 @@ pub fn payload(input: &mut Input) -> Payload {
     payload
 }
 
-fn rule(input: &mut Input) -> Rule {
-    let device = match input.below(4) {
+pub fn device(input: &mut Input) -> &'static str {
+    match input.below(4) {
         3 => input.pick(&DEVICES),
         number => ["eth0", "eth0", "lo"][number],
+    }
+}
+
+fn rule(input: &mut Input) -> Rule {
+    let mut rule = if input.one_in(3) {
+        revision1::rule(input)
+    } else {
+        Rule::new(vip(input), device(input), &payload(input))
     };
-    let mut rule = Rule::new(vip(input), device, &payload(input));
     if input.one_in(24) {
         rule.mask = Ipv4Addr::from(input.pick(&[0, 0xffff_ff00, 0xffff_fffe, 0x7fff_ffff]));
     }
@@ -335,7 +343,7 @@ fn rule(input: &mut Input) -> Rule {
         rule.revision = input.pick(&[1, 255]);
     }
     if input.one_in(16) {
-        let length = input.pick(&[0, 8, 48, 56, 72, 128, 1024, 4096]);
+        let length = input.pick(&[0, 8, 48, 56, 72, 128, 168, 184, 1024, 4096]);
         rule.payload.resize(length, 0xa5);
     }
     rule

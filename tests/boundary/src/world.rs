@@ -19,6 +19,7 @@ use crate::link;
 use crate::link::Links;
 use crate::nft::Nft;
 use crate::rules;
+use crate::stat;
 use crate::sys;
 use crate::sys::Arg;
 use crate::sys::Call;
@@ -56,11 +57,13 @@ pub struct Counts {
     /// Packets whose verdict was compared with the formula, and ARP messages with the MAC.
     pub verdicts: u64,
     pub answers: u64,
+    /// Tables of all VIPs, each compared with the VIPs' files.
+    pub stats: u64,
     pub checkpoints: u64,
 }
 
 impl Counts {
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 9] = [
         "executions",
         "packets",
         "rule-changes",
@@ -68,10 +71,11 @@ impl Counts {
         "writes-taken",
         "verdicts-compared",
         "arp-messages-compared",
+        "stat-tables-compared",
         "checkpoints",
     ];
 
-    pub fn list(&self) -> [u64; 8] {
+    pub fn list(&self) -> [u64; 9] {
         [
             self.executions,
             self.packets,
@@ -80,6 +84,7 @@ impl Counts {
             self.writes_taken,
             self.verdicts,
             self.answers,
+            self.stats,
             self.checkpoints,
         ]
     }
@@ -94,6 +99,8 @@ pub struct World {
     pub files: Vec<File>,
     pub tap: File,
     pub tap_number: i32,
+    /// Whether the namespace is one of the machine's root.
+    pub is_machines: bool,
     steady: [Steady; 2],
     /// Their files, for reading.
     nodes: Vec<File>,
@@ -101,7 +108,7 @@ pub struct World {
 
 impl World {
     /// In the calling process' namespace, which is new.
-    pub fn new(random: &mut Random) -> Result<Self> {
+    pub fn new(random: &mut Random, is_machines: bool) -> Result<Self> {
         let here = File::open("/proc/thread-self/ns/net")?;
         unshare(CloneFlags::CLONE_NEWNET).context("another namespace")?;
         let elsewhere = File::open("/proc/thread-self/ns/net")?;
@@ -126,6 +133,7 @@ impl World {
             files: Vec::new(),
             tap,
             tap_number: 0,
+            is_machines,
             steady,
             nodes: Vec::new(),
         };
@@ -249,6 +257,7 @@ impl World {
             4 if input.one_in(2) => rules::add_counters(self, &mut input),
             4 => rules::ask(self, &mut input),
             5 => rules::nftables(self, &mut input),
+            6 if input.one_in(3) => stat::read(self, &mut input),
             6 => file::open(self, &mut input),
             7..=9 => file::call(self, &mut input),
             10 => link::change(self, &mut input),
