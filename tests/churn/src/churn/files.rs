@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Who reads and writes VIPs' files, whether or not they are there.
+//! Who writes to VIPs' files, whether or not they are there.
 
 use super::tally::Tally;
 use super::tally::What;
@@ -13,8 +13,6 @@ use anyhow::Context;
 use anyhow::Result;
 use fastrand::Rng;
 use harness::netns::vip_path;
-use std::collections::VecDeque;
-use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
@@ -25,7 +23,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Opens a VIP's file in the calling thread's namespace, if it is there.
-fn open(vip: &Vip) -> Result<Option<File>> {
+pub fn open(vip: &Vip) -> Result<Option<File>> {
     let mut options = OpenOptions::new();
     match options.read(true).write(true).open(vip_path(&vip.name)) {
         Ok(file) => Ok(Some(file)),
@@ -35,7 +33,7 @@ fn open(vip: &Vip) -> Result<Option<File>> {
 }
 
 /// The answer of a file that may be dead by now: then none.
-fn alive<T>(what: &str, result: io::Result<T>) -> Result<Option<T>> {
+pub fn alive<T>(what: &str, result: io::Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         // `lseek` has its own word for it.
@@ -45,7 +43,7 @@ fn alive<T>(what: &str, result: io::Result<T>) -> Result<Option<T>> {
 }
 
 /// The nodes that a file names, read at once.
-fn nodes(file: &mut File, vip: &Vip) -> Result<Option<Vec<u32>>> {
+pub fn nodes(file: &mut File, vip: &Vip) -> Result<Option<Vec<u32>>> {
     let mut buffer = [0; 64];
     let read = file.rewind().and_then(|()| file.read(&mut buffer));
     let Some(length) = alive("reading a file", read)? else {
@@ -57,16 +55,56 @@ fn nodes(file: &mut File, vip: &Vip) -> Result<Option<Vec<u32>>> {
     Ok(nodes)
 }
 
-/// Adds and removes its own node, which nobody else touches: what it wrote is what it reads, as long
-/// as the file lives.
+/// Writes to the file of some VIP, if it is there.
 pub fn write(own: u32, random: &mut Rng, tally: &Tally) -> Result<()> {
-    let vip = &POOL[random.usize(1..POOL.len())];
+    let number = random.usize(1..POOL.len());
+    let vip = &POOL[number];
     let Some(mut file) = open(vip)? else {
         thread::sleep(Duration::from_millis(1));
         return Ok(());
     };
+    if number % 2 == 0 {
+        whole_sets(own, &mut file, vip, random, tally)
+    } else {
+        own_node(own, &mut file, vip, random, tally)
+    }
+}
+
+/// Writes whole sets, of which none has another writer's node: nor has what anybody reads both.
+fn whole_sets(own: u32, file: &mut File, vip: &Vip, random: &mut Rng, tally: &Tally) -> Result<()> {
     for _ in 0..random.usize(1..8) {
-        let Some(before) = nodes(&mut file, vip)? else {
+        let line = match random.u8(..5) {
+            0 => "=none\n".to_string(),
+            1 => "=1\n".to_string(),
+            2 => format!("={own}"),
+            3 => format!("=1,{own}-{own},1\n"),
+            // As long as a line may be.
+            _ => format!("={}{own}", "1,".repeat(2047)),
+        };
+        let told = file.write_all(line.as_bytes());
+        match told.as_ref().map_err(io::Error::raw_os_error) {
+            Ok(()) => tally.one(What::Writes),
+            Err(Some(libc::EIO)) => return Ok(()),
+            _ => told.with_context(|| format!("a set of {} bytes", line.len()))?,
+        }
+        let Some(nodes) = nodes(file, vip)? else {
+            return Ok(());
+        };
+        tally.one(What::Reads);
+        ensure!(
+            matches!(nodes[..], [] | [1] | [2] | [3] | [1, 2] | [1, 3]),
+            "two sets of {} make {nodes:?}",
+            vip.name
+        );
+    }
+    refused(file, vip)
+}
+
+/// Adds and removes its own node, which nobody else touches: what it wrote is what it reads, as long
+/// as the file lives.
+fn own_node(own: u32, file: &mut File, vip: &Vip, random: &mut Rng, tally: &Tally) -> Result<()> {
+    for _ in 0..random.usize(1..8) {
+        let Some(before) = nodes(file, vip)? else {
             return Ok(());
         };
         tally.one(What::Reads);
@@ -80,7 +118,7 @@ pub fn write(own: u32, random: &mut Rng, tally: &Tally) -> Result<()> {
                 told.with_context(|| format!("{sign}{own} for {before:?} of {}", vip.name))?;
             }
         }
-        let Some(after) = nodes(&mut file, vip)? else {
+        let Some(after) = nodes(file, vip)? else {
             return Ok(());
         };
         tally.one(What::Reads);
@@ -90,7 +128,7 @@ pub fn write(own: u32, random: &mut Rng, tally: &Tally) -> Result<()> {
             vip.name
         );
     }
-    refused(&mut file, vip)
+    refused(file, vip)
 }
 
 /// What is no command changes nothing.
@@ -99,6 +137,8 @@ fn refused(file: &mut File, vip: &Vip) -> Result<()> {
         ("+99\n", libc::ENOMEM),
         ("-99\n", libc::ENOENT),
         ("+x\n", libc::EINVAL),
+        ("=1,99\n", libc::ERANGE),
+        ("=1,2-\n", libc::EINVAL),
     ] {
         match file.write_all(line.as_bytes()) {
             Ok(()) => bail!("{line:?} was taken for {}", vip.name),
@@ -110,62 +150,4 @@ fn refused(file: &mut File, vip: &Vip) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Reads byte by byte, with time between, and keeps files open long after.
-#[derive(Default)]
-pub struct SlowReader {
-    kept: VecDeque<(File, &'static Vip)>,
-}
-
-impl SlowReader {
-    pub fn step(&mut self, random: &mut Rng, tally: &Tally) -> Result<()> {
-        self.directory()?;
-        let vip = &POOL[random.usize(..POOL.len())];
-        let Some(mut file) = open(vip)? else {
-            thread::sleep(Duration::from_millis(3));
-            return Ok(());
-        };
-        let mut text = String::new();
-        let mut byte = [0];
-        loop {
-            match alive("reading a byte", file.read(&mut byte))? {
-                None => break,
-                Some(0) => {
-                    let read = vips::nodes(&text, vip);
-                    ensure!(read.is_some(), "{} says {text:?}, byte by byte", vip.name);
-                    tally.one(What::Reads);
-                    break;
-                }
-                Some(_) => text.push(byte[0].into()),
-            }
-            thread::sleep(Duration::from_millis(random.u64(..3)));
-        }
-        self.kept.push_back((file, vip));
-        if self.kept.len() > 16 {
-            // Dead or alive: if it says something, it is the VIP's.
-            if let Some((mut old, vip)) = self.kept.pop_front() {
-                nodes(&mut old, vip)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing but VIPs' files is in their directory.
-    fn directory(&self) -> Result<()> {
-        let path = vip_path("");
-        // The module may not be there.
-        let Ok(list) = fs::read_dir(&path) else {
-            return Ok(());
-        };
-        for entry in list {
-            let name = entry?.file_name();
-            ensure!(
-                POOL.iter().any(|vip| name == *vip.name),
-                "a file {name:?} in {}",
-                path.display()
-            );
-        }
-        Ok(())
-    }
 }

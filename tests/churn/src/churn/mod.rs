@@ -9,6 +9,7 @@ mod files;
 mod gate;
 mod invariant;
 mod loads;
+mod readers;
 mod spaces;
 mod stage;
 mod tables;
@@ -203,7 +204,7 @@ fn racers<'scope, 'env>(
             let name = format!("writer of {node} {place}");
             scope.spawn(move || inside(host, gate, &name, || files::write(node, &mut own, tally)));
         }
-        let (mut own, mut reader) = (random.fork(), files::SlowReader::default());
+        let (mut own, mut reader) = (random.fork(), readers::SlowReader::default());
         let name = format!("slow reader {place}");
         scope.spawn(move || inside(host, gate, &name, || reader.step(&mut own, tally)));
         let mut churner = devices::Churner::new(stage, host, random.fork())?;

@@ -16,12 +16,14 @@ pub enum What {
     Answers,
     Writes,
     Reads,
+    Tables,
+    Polls,
     Devices,
     Namespaces,
     Loads,
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 13] = [
     "rule-changes",
     "refused-changes",
     "restores",
@@ -30,6 +32,8 @@ const NAMES: [&str; 11] = [
     "arp-answers",
     "writes",
     "reads",
+    "stat-tables",
+    "polls",
     "device-events",
     "namespaces",
     "module-loads",
