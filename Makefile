@@ -36,7 +36,7 @@ ha:
 	@scripts/ha
 
 vm:
-	@scripts/payload demo && scripts/lab vm
+	@scripts/payload demo command && scripts/lab vm
 
 install:
 	@scripts/install
@@ -57,7 +57,7 @@ matrix:
 	@scripts/matrix
 
 help:
-	@echo 'make           build module and extension: for the running kernel (KVER, KDIR: another) where it can have them, or else in the lab; it says which'
+	@echo 'make           build module, extension and command: for the running kernel (KVER, KDIR: another) where it can have them, or else in the lab; it says which'
 	@echo 'make probe     whether the running kernel can have the module; what is missing, and which package brings it'
 	@echo 'make demo      three nodes and a client in a guest: the cluster answers, a node dies, its share moves'
 	@echo 'make test      host tests, style gates, the extension, tests in the guest; of the guest tests, T=name runs those named'

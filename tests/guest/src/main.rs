@@ -10,6 +10,7 @@ mod arp;
 mod articles;
 mod checks;
 mod cli;
+mod command;
 mod compat;
 mod conntrack;
 mod devices;
@@ -62,6 +63,7 @@ fn all() -> Vec<Group> {
         replacing,
         order,
         cli,
+        command,
         articles,
         forms,
         procfs,
