@@ -175,12 +175,11 @@ fn untracked_packet(vip: &Vip, bytes: &Bytes, skb: Unmoved<'_>) -> Verdict {
 #[inline(always)]
 fn hash_at_once(vip: &Vip, header: &Bytes, skb: &SkBuff) -> Option<u32> {
     let header = Header::new(header);
-    vip.hash.hash_of_old(header.source, || {
-        // gate: plant here
-        match header.ports_at() {
-            Some(offset) => skb.read_linear(offset),
-            None => Some([0; 4]),
-        }
+    let source = header.source;
+    // gate: plant here
+    vip.hash.hash_of_old(source, || match header.ports_at() {
+        Some(offset) => skb.read_linear(offset),
+        None => Some([0; 4]),
     })
 }
 

@@ -7,6 +7,13 @@ use super::figures::Value;
 use crate::sample::Who;
 use std::fmt;
 
+/// The hash modes that the original had, as rows end on them.
+const MODES: [&str; 3] = [
+    "/sourceip",
+    "/sourceip-sourceport",
+    "/sourceip-sourceport-destport",
+];
+
 pub struct Goal {
     pub what: String,
     pub seen: String,
@@ -37,7 +44,8 @@ pub fn goals(figures: &Figures) -> Vec<Goal> {
                 0.90
             };
             goals.extend(at_most_share(name, ours, original, share));
-        } else if name.starts_with("not-mine/raw/") {
+        } else if name.starts_with("not-mine/raw/") && MODES.iter().any(|mode| name.ends_with(mode))
+        {
             let limit = if name.ends_with("/sourceip") {
                 80.0
             } else {
