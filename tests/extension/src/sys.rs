@@ -20,11 +20,28 @@ pub fn traced(command: &mut Command, root: &Path, stops: &[libc::c_long]) {
         chroot(&root)?;
         chdir("/")?;
         ptrace::traceme()?;
+        end_after(SECONDS)?;
         stop_at(&filter)
     };
     // SAFETY: Between fork and exec it makes system calls and nothing else, of values made before;
     // nix keeps a path of this length on the stack.
     unsafe { command.pre_exec(prepare) };
+}
+
+/// How long a program may compute. None needs as much; one that goes round in a list for ever would be waited for.
+const SECONDS: libc::rlim_t = 20;
+
+/// It dies of a signal then.
+fn end_after(seconds: libc::rlim_t) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: seconds,
+        rlim_max: seconds + 1,
+    };
+    // SAFETY: The call reads the limit and nothing else.
+    match unsafe { libc::setrlimit(libc::RLIMIT_CPU, &limit) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The number of the system call; what it is compared with; what follows.
