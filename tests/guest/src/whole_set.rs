@@ -320,18 +320,39 @@ fn whole_set_packets_see_one_or_the_other(ctx: &mut Ctx) -> Result<()> {
     };
     let heard = beside(hand, || node.ask(&packets))?;
     let heard = [heard];
-    let mut changing = [0; 2];
-    for ((number, _), id) in batch {
-        let taken = !takers(&heard, id)?.is_empty();
-        match number {
-            500 | 1000 => ensure!(taken, "packet {id}, of number {number}, was not taken"),
-            3 | 501 | 998 => ensure!(!taken, "packet {id}, of number {number}, was taken"),
-            _ => changing[usize::from(taken)] += 1,
+    // Whether each packet of a round of all numbers was taken.
+    let mut rounds: Vec<Vec<bool>> = Vec::new();
+    for round in batch.chunks(sources.len()) {
+        let taken = round
+            .iter()
+            .map(|(_, id)| Ok(!takers(&heard, *id)?.is_empty()));
+        rounds.push(taken.collect::<Result<_>>()?);
+    }
+    let (one, other) = (
+        [true, true, true, true, false, false, false, false, false],
+        [true, true, false, false, true, true, false, false, false],
+    );
+    // A round that the set changes in sees something of both. That is over with the next one or the one after it.
+    let (mut seen, mut mixed) = ([0; 2], 0);
+    for (number, round) in rounds.iter().enumerate() {
+        let always = round[0] && round[1];
+        let never = round[6] || round[7] || round[8];
+        ensure!(always && !never, "round {number}: {round:?}");
+        match (*round == one, *round == other) {
+            (false, false) => mixed += 1,
+            (is_one, _) => {
+                seen[usize::from(!is_one)] += 1;
+                mixed = 0;
+            }
         }
+        ensure!(
+            mixed < 4,
+            "rounds up to {number} saw half of a set: {round:?}"
+        );
     }
     ensure!(
-        changing.iter().all(|times| *times > 0),
-        "the set never changed: {changing:?}"
+        seen.iter().all(|times| *times > 0),
+        "only one of two sets was seen: {seen:?}"
     );
     Ok(())
 }
