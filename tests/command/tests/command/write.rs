@@ -172,12 +172,12 @@ fn an_older_module_gives_up_first_and_takes_over_then() {
 fn says_how_far_it_came() {
     let kernel = Kernel::old(4, "1");
     let (result, _, _, lines) = kernel.change(Wish::Add, "3-6");
-    let said = "10.0.0.80: 5 is this node's already, or the cluster has no such number; \
+    let said = "10.0.0.80: the cluster has no 5; \
                 done: +3 +4; not done: +5 +6";
     assert_eq!(result, Err(Failure::new(1, said)));
     assert_eq!(lines, ["+3", "+4", "+5"]);
     let (result, _, _, _) = kernel.change(Wish::Add, "6,7");
-    let said = "10.0.0.80: 6 is this node's already, or the cluster has no such number; \
+    let said = "10.0.0.80: the cluster has no 6; \
                 done: nothing; not done: +6 +7";
     assert_eq!(result, Err(Failure::new(1, said)));
 }
@@ -209,7 +209,7 @@ fn every_error_in_words() {
     for (errno, step, known, code, text) in [
         (Errno::ENOMEM, plus, held, 1, "3 is this node's already"),
         (Errno::ENOMEM, Step::Add(node(9)), held, 1, "the cluster has no 9, only 1 to 4"),
-        (Errno::ENOMEM, plus, untold, 1, "3 is this node's already, or the cluster has no such number"),
+        (Errno::ENOMEM, plus, untold, 1, "the cluster has no 3"),
         // Somebody gave it up between the two looks.
         (Errno::ENOMEM, plus, free, 1, "3 is this node's already, or the cluster has no such number"),
         (Errno::ENOENT, minus, free, 1, "3 is not this node's"),

@@ -89,6 +89,10 @@ pub fn write(vip: Ipv4Addr, step: Step, error: &io::Error, known: &Known) -> Fai
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
     let reason = refused(known, [step]);
     let (code, text) = match (errno, step) {
+        // A module that does not tell its total tells it so.
+        (Errno::ENOMEM, Step::Add(node)) if known.total.is_none() && reason.is_none() => {
+            (FAILED, format!("the cluster has no {node}"))
+        }
         (Errno::ENOMEM, Step::Add(node)) => {
             let either =
                 format!("{node} is this node's already, or the cluster has no such number");
