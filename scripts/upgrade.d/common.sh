@@ -29,7 +29,8 @@ typed() {
 	local what=$1 start=${EPOCHREALTIME%.*} said status=0
 	sed '1s/^/# /; 2,$s/^/> /' <<<"$2"
 	said=$(cd /run/lab/debs && APT_CONFIG=/run/yes bash -c "$2" 2>&1 </dev/null) || status=$?
-	printf '%s\n' "$said" | sed 's/.*\r//; s/^/| /'
+	# dpkg ends its lines with a carriage return, and begins some anew with one.
+	printf '%s\n' "$said" | sed 's/\r*$//; s/.*\r//; s/^/| /'
 	if [ "$status" = 0 ]; then
 		printf 'ok     %s (%d s)\n' "$what" $((${EPOCHREALTIME%.*} - start))
 	else
