@@ -18,31 +18,32 @@ fn set_line(input: &mut Input) -> Vec<u8> {
     };
     for number in 0..count {
         if number > 0 {
-            line.extend(
-                input
-                    .pick(&[",", ",", ",", ",", ",", ",", "", ",,", ", "])
-                    .bytes(),
-            );
+            let separator = match input.below(32) {
+                31 => input.pick(&["", ",,", ", "]),
+                _ => ",",
+            };
+            line.extend(separator.bytes());
         }
-        let first = match input.below(8) {
-            7 => input.odd_number(),
-            6 => 1 + input.below(1024) as u32,
-            _ => 1 + input.below(4) as u32,
+        let first = match input.below(16) {
+            15 => input.odd_number(),
+            14 => 1 + input.below(1024) as u32,
+            _ => 1 + input.below(3) as u32,
         };
         line.extend(first.to_string().bytes());
-        if input.one_in(6) {
-            let last = match input.below(4) {
-                3 => input.odd_number(),
-                more => first.saturating_add(more as u32),
+        if input.one_in(8) {
+            let last = match input.below(8) {
+                7 => input.odd_number(),
+                more => first.saturating_add(more as u32 % 2),
             };
             line.extend(format!("-{last}").bytes());
         }
     }
-    line.extend(
-        input
-            .pick(&["", "\n", "\n", "none", "none\n", "\0", " ", ","])
-            .bytes(),
-    );
+    let end = if count == 0 {
+        input.pick(&["none", "none\n", "", "\n"])
+    } else {
+        input.pick(&["", "\n", "\n", "\n", "\n", "\0", " ", ","])
+    };
+    line.extend(end.bytes());
     if input.one_in(12) {
         let length = input.pick(&[0, 1, 2, 10, 11, 4095, 4096, 4097, 70_000]);
         line.resize(length, input.pick(b"0,1-"));
