@@ -4,6 +4,7 @@
 //! is taken of the machine, by rules and by packets, is in `exposure.rs`.
 
 use crate::module::reload;
+use crate::under_nft::OURS;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
@@ -34,6 +35,7 @@ pub fn tests() -> Vec<Test> {
         security_user_without_namespace_reaches_nothing,
         security_any_user_loads_the_module,
         security_any_user_loads_it_by_nftables,
+        security_nftables_is_refused_in_a_users_namespace,
         security_blacklist_does_not_forbid_it,
         security_install_line_forbids_it,
         security_namespaces_can_be_forbidden,
@@ -130,6 +132,25 @@ fn security_any_user_loads_it_by_nftables(ctx: &mut Ctx) -> Result<()> {
     ensure!(module::is_loaded("ipt_CLUSTERIP"), "it was not loaded");
     let log = ctx.log()?;
     let refusal = "cannot use CLUSTERIP target from nftables compat";
+    ensure!(log.iter().any(|line| line.starts_with(refusal)), "{log:?}");
+    Ok(())
+}
+
+/// There a rule's end would wait for a user, under a lock that nftables takes under RTNL.
+fn security_nftables_is_refused_in_a_users_namespace(ctx: &mut Ctx) -> Result<()> {
+    let rule = format!("{OURS} iptables-nft -A INPUT -d {VIP} -i lo {NEW} --vip {VIP} --dev lo");
+    program(&format!("unshare -n {rule}"))?;
+    eventually("the end of root's", || Ok(uses()? == Some(0)))?;
+    ctx.log()?;
+    let said = as_user(&format!("unshare -Urn {rule}"))?;
+    let words = String::from_utf8_lossy(&said.stderr).into_owned();
+    ensure!(
+        !said.status.success() && words.contains("Operation not supported"),
+        "{said:?}"
+    );
+    let log = ctx.log()?;
+    let refusal =
+        "cannot use CLUSTERIP target from nftables compat: in a user's namespace use iptables-legacy";
     ensure!(log.iter().any(|line| line.starts_with(refusal)), "{log:?}");
     Ok(())
 }

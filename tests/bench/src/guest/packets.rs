@@ -192,7 +192,8 @@ fn revision_1() -> Vec<Row> {
                 (protocol, State::New),
                 false,
             )
-            .over(raw_floor(floor, "drop", protocol)),
+            .over(raw_floor(floor, "drop", protocol))
+            .tell("=none"),
         );
         let traffic = (protocol, State::Established);
         rows.push(
