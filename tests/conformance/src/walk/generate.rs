@@ -5,7 +5,7 @@
 //! Kept out are the inputs on which it was decided to differ from the original (`docs/differences.md`),
 //! since the two would be in different states from there on; each has cases of its own:
 //! a total of 0 or above 64 (D1) and local nodes above the total (D10); numbers above 65535 written
-//! to a file (D2); nodes above 32, which the original does not show (D4); a rule without `--new` whose
+//! to a file (D2); `=` before a number, which ours takes; nodes above 32, which the original does not show (D4); a rule without `--new` whose
 //! MAC is not the VIP's (D5), so only the first VIP has such rules, and it has one MAC ever;
 //! `! -d` and `! -i` (D11); a new VIP by a further name of a device (D22), which is why those names are
 //! in no rule; a unicast MAC, devices without a MAC, a name that is compared in part only; and node 0 alone,

@@ -15,7 +15,7 @@ use super::step::Step;
 const FURTHER: [&str; 2] = ["alt0", "alt1"];
 
 /// Writes that are no command.
-const NO_SIGN: [&[u8]; 8] = [b"", b"2", b" +2", b"\n", b"\0", b"=2", b"\n+2", b"a"];
+const NO_SIGN: [&[u8]; 8] = [b"", b"2", b" +2", b"\n", b"\0", b"*2", b"\n+2", b"a"];
 const NO_NUMBER: [&[u8]; 14] = [
     b"+", b"-", b"+\n", b"+abc", b"+0x2", b"+ 2", b"+2 ", b"+2\n\n", b"+2\r\n", b"+2,4", b"--2",
     b"+-2", b"+++2", b"-\x0002",
