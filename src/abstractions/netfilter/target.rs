@@ -53,6 +53,7 @@ pub(crate) trait Target: Send + Sync + 'static {
     /// What a rule says to the target: plain data, of which every pattern is a value.
     type Payload: FromBytes + Copy;
     /// How many bytes a 32-bit program has behind the payload, where the kernel keeps a word.
+    #[cfg_attr(not(CONFIG_NETFILTER_XTABLES_COMPAT), allow(dead_code))]
     const COMPAT_WORD: usize;
     /// What a rule is about. Rules may share it.
     type Subject: Send + Sync + 'static;
