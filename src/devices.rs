@@ -74,11 +74,14 @@ impl Vips {
         found.filter(|found| found.address == vip)
     }
 
-    /// The first VIP whose place is not below `from`, in no order that means anything, and its place.
-    pub(crate) fn from(&self, from: u32) -> Option<(u32, RcuArc<Vip>)> {
-        self.map
-            .keys_from(from)
-            .find_map(|key| Some((key, self.map.get_owned(key)?)))
+    /// The first place not below `from` that has a VIP; in no order that means anything.
+    pub(crate) fn place_from(&self, from: u32) -> Option<u32> {
+        self.map.keys_from(from).next()
+    }
+
+    /// The VIP at a place, if it is still there.
+    pub(crate) fn at(&self, place: u32) -> Option<RcuArc<Vip>> {
+        self.map.get_owned(place)
     }
 
     /// Makes a new VIP of its first rule and puts it on its device.

@@ -28,14 +28,12 @@ impl Table for Stat {
     }
 
     fn next(net: &Net, from: u32) -> Option<u32> {
-        let namespace = Namespace::slot().get(net)?;
-        namespace.vips.from(from).map(|(place, _)| place)
+        Namespace::slot().get(net)?.vips.place_from(from)
     }
 
     fn show(net: &Net, place: u32, out: &SeqFile) -> Result {
         let namespace = Namespace::slot().get(net).ok_or(EIO)?;
-        // Another one may have come to be the next, when this one has gone.
-        let Some((_, vip)) = namespace.vips.from(place).filter(|(at, _)| *at == place) else {
+        let Some(vip) = namespace.vips.at(place) else {
             return Ok(());
         };
         let (nodes, generation) = {

@@ -223,6 +223,26 @@ impl Busy {
             .ok_or(EIO)
     }
 
+    /// Reads of a file of `seq_file`'s for as long as it is held; the error if it isn't.
+    ///
+    /// # Safety
+    ///
+    /// The arguments must be those of a `proc_ops::proc_read` callback, for a file that `seq_file` opened.
+    pub(super) unsafe fn read(
+        busy: Result<Self>,
+        file: *mut bindings::file,
+        buf: *mut c_char,
+        count: usize,
+        offset: *mut bindings::loff_t,
+    ) -> isize {
+        match busy {
+            // SAFETY: By the contract of this function.
+            Ok(_busy) => unsafe { bindings::seq_read(file, buf, count, offset) },
+            // CAST: An errno.
+            Err(error) => error.to_errno() as isize,
+        }
+    }
+
     pub(super) fn net(&self) -> &Net {
         // SAFETY: It is held.
         unsafe { Net::from_raw(self.0.as_ptr()) }
@@ -269,14 +289,8 @@ impl<T: Files> Adapter<T> {
         count: usize,
         offset: *mut bindings::loff_t,
     ) -> isize {
-        // SAFETY: procfs calls back for an open file below a `Dir`.
-        let _busy = match unsafe { Busy::new(file) } {
-            Ok(busy) => busy,
-            // CAST: An errno.
-            Err(error) => return error.to_errno() as isize,
-        };
-        // SAFETY: Opened by `single_open()`; the arguments are procfs' own.
-        unsafe { bindings::seq_read(file, buf, count, offset) }
+        // SAFETY: procfs calls back for an open file below a `Dir`, opened by `single_open()`; the arguments are its own.
+        unsafe { Busy::read(Busy::new(file), file, buf, count, offset) }
     }
 
     /// # Safety

@@ -133,15 +133,11 @@ impl<T: Table> Adapter<T> {
         offset: *mut bindings::loff_t,
     ) -> isize {
         // SAFETY: The data of the file is its namespace, which removes the file before it goes, and waits for this
-        // call.
-        let _busy = match unsafe { Busy::of(bindings::pde_data(bindings::file_inode(file)).cast()) }
-        {
-            Ok(busy) => busy,
-            // CAST: An errno.
-            Err(error) => return error.to_errno() as isize,
-        };
-        // SAFETY: Opened by `seq_open()`; the arguments are procfs' own.
-        unsafe { bindings::seq_read(file, buf, count, offset) }
+        // call. Opened by `seq_open()`; the arguments are procfs' own.
+        unsafe {
+            let busy = Busy::of(bindings::pde_data(bindings::file_inode(file)).cast());
+            Busy::read(busy, file, buf, count, offset)
+        }
     }
 
     /// The namespace of a file that is read.

@@ -133,7 +133,7 @@ impl Spread {
     /// sleep until all who look have looked away, when there were others a moment ago.
     pub(crate) fn replace(&self, is_on: impl Fn(u32) -> bool) {
         // Somebody may still look at the half that is to be written, which was in force before.
-        // SAFETY: In process context, and in no read-side section.
+        // SAFETY: There is nothing to be guaranteed; it sleeps, as this function says of itself.
         unsafe { bindings::cond_synchronize_rcu(self.since.load(Relaxed) as kernel::ffi::c_ulong) };
         let (halves, now) = (self.halves(), self.now.load(Relaxed));
         // CAST: widening.

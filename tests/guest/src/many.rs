@@ -2,6 +2,7 @@
 
 //! Clusters of up to 1,024 numbers.
 
+use crate::procfs::read_by;
 use anyhow::ensure;
 use anyhow::Result;
 use harness::blob;
@@ -19,9 +20,6 @@ use harness::Cluster;
 use harness::Ctx;
 use harness::Test;
 use std::fs::OpenOptions;
-use std::io::Read;
-use std::io::Seek;
-use std::io::SeekFrom;
 use std::io::Write;
 
 pub fn tests() -> Vec<Test> {
@@ -148,14 +146,7 @@ fn many_numbers_in_the_file(ctx: &mut Ctx) -> Result<()> {
     let text = all.join(",") + "\n";
     ensure!(host.nodes(VIP)? + "\n" == text, "{}", host.nodes(VIP)?);
     for size in [1, 2, 3, 63, 64, 255, 256, 1023, 4000, 4096] {
-        file.seek(SeekFrom::Start(0))?;
-        let (mut seen, mut piece) = (Vec::new(), vec![0; size]);
-        loop {
-            match file.read(&mut piece)? {
-                0 => break,
-                length => seen.extend_from_slice(&piece[..length]),
-            }
-        }
+        let seen = read_by(&mut file, size)?;
         ensure!(
             seen == text.as_bytes(),
             "in reads of {size}: {} bytes",

@@ -7,6 +7,7 @@ use anyhow::ensure;
 use anyhow::Result;
 use harness::blob;
 use harness::cluster::takers;
+use harness::cluster::ALL_MODES;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
 use harness::marks;
@@ -25,14 +26,6 @@ use harness::Test;
 use std::fs;
 use std::net::Ipv4Addr;
 
-const NAMES: [&str; 6] = [
-    "sourceip",
-    "sourceip-sourceport",
-    "sourceip-sourceport-destport",
-    "destip",
-    "sourceip-destip",
-    "sourceip-spi",
-];
 const SEED: u32 = 0x1234_5678;
 const PLACES: [(&str, usize); 3] = [("filter", blob::LOCAL_IN), ("mangle", 0), ("raw", 0)];
 
@@ -45,7 +38,7 @@ pub fn tests() -> Vec<Test> {
         modes_no_mark_leaves_the_mark,
         modes_no_mark_is_of_the_first_rule,
     ];
-    for (mode, name) in (0..).zip(NAMES) {
+    for (mode, name) in (0..).zip(ALL_MODES) {
         let name = name.replace('-', "_");
         tests.push(Test {
             name: format!("modes_each_to_its_node_{name}"),
@@ -246,7 +239,7 @@ fn modes_no_mark_is_of_the_first_rule(ctx: &mut Ctx) -> Result<()> {
 fn modes_borrow_defragmentation_in_raw(ctx: &mut Ctx) -> Result<()> {
     let cluster = cluster(ctx, 1)?;
     let node = &cluster.nodes[0];
-    for (mode, name) in (0..).zip(NAMES) {
+    for (mode, name) in (0..).zip(ALL_MODES) {
         ensure!(!node.ns.has_defrag()?, "{name}: there before");
         node.install("raw", &[payload(mode).rule_for_any(0)])?;
         let needs = ["sourceport", "spi"].iter().any(|word| name.contains(word));

@@ -86,6 +86,33 @@ fn procfs_accepted_commands(ctx: &mut Ctx) -> Result<()> {
     ctx.expect_silence()
 }
 
+/// A whole file, by reads of this size.
+pub fn read_by(file: &mut File, size: usize) -> Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(0))?;
+    let (mut seen, mut piece) = (Vec::new(), vec![0; size]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(seen),
+            length => seen.extend_from_slice(&piece[..length]),
+        }
+    }
+}
+
+/// Each line must be refused with its errno, and leave the set as it is.
+pub fn expect_refused(
+    host: &Netns,
+    file: &mut File,
+    cases: &[(&str, i32)],
+    set: &str,
+) -> Result<()> {
+    for (line, errno) in cases {
+        expect_errno(&format!("{line:?}"), file.write(line.as_bytes()), *errno)?;
+        let nodes = host.nodes(VIP)?;
+        ensure!(nodes == set, "{line:?} changed the set: {nodes}");
+    }
+    Ok(())
+}
+
 /// D2: `+65538` is not `+2`.
 fn procfs_refused_commands_d2(ctx: &mut Ctx) -> Result<()> {
     let (host, mut file) = with_nodes(ctx, 3, &[1, 2])?;
@@ -128,14 +155,7 @@ fn procfs_refused_commands_d2(ctx: &mut Ctx) -> Result<()> {
         ("-65538\n", libc::ENOENT),
         ("-999999999", libc::ENOENT),
     ];
-    for (command, errno) in cases {
-        expect_errno(
-            &format!("{command:?}"),
-            file.write(command.as_bytes()),
-            errno,
-        )?;
-        ensure!(host.nodes(VIP)? == "1,2", "{command:?} changed the set");
-    }
+    expect_refused(&host, &mut file, &cases, "1,2")?;
     let far = sys::write_unreadable(&file, 3);
     expect_errno("a buffer that is not there", far, libc::EFAULT)?;
     ctx.expect_silence()

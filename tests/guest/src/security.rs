@@ -4,7 +4,6 @@
 //! is taken of the machine, by rules and by packets, is in `exposure.rs`.
 
 use crate::module::reload;
-use crate::under_nft::OURS;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
@@ -18,6 +17,7 @@ use harness::host::host;
 use harness::host::program;
 use harness::host::rule;
 use harness::host::NEW;
+use harness::host::OURS;
 use harness::module;
 use harness::netns::vip_path;
 use harness::pace;

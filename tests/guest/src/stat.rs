@@ -21,6 +21,7 @@ use harness::stat::Row;
 use harness::sys;
 use harness::tests;
 use harness::traffic::datagrams;
+use harness::traffic::packets;
 use harness::Cluster;
 use harness::Ctx;
 use harness::Test;
@@ -102,10 +103,7 @@ fn stat_counts_each_packet_of_each_number(ctx: &mut Ctx) -> Result<()> {
     const TOTAL: u32 = 100;
     let cluster = Cluster::new(ctx, 2)?;
     let datagrams = datagrams(pace::cut(200, 60) as u16, |_| VIP_ADDRESS);
-    let packets: Vec<_> = datagrams
-        .iter()
-        .flat_map(|one| one.packets.clone())
-        .collect();
+    let packets = packets(&datagrams);
     for node in &cluster.nodes {
         node.quiet()?;
     }
@@ -150,10 +148,7 @@ fn stat_counts_what_a_rule_of_revision_0_does(ctx: &mut Ctx) -> Result<()> {
     let cluster = Cluster::new(ctx, 2)?;
     cluster.rules("filter", "INPUT", "sourceip", 7)?;
     let datagrams = datagrams(60, |_| VIP_ADDRESS);
-    let packets: Vec<_> = datagrams
-        .iter()
-        .flat_map(|one| one.packets.clone())
-        .collect();
+    let packets = packets(&datagrams);
     cluster.ask(&packets)?;
     let mut sent = [0; 2];
     for one in &datagrams {
@@ -185,10 +180,7 @@ fn stat_counts_for_the_set_of_the_moment(ctx: &mut Ctx) -> Result<()> {
     let payload = Payload::default().nodes(1, [1]);
     node.install("filter", &[payload.rule(Some(VIP_ADDRESS), "eth0")])?;
     let datagrams = datagrams(30, |_| VIP_ADDRESS);
-    let packets: Vec<_> = datagrams
-        .iter()
-        .flat_map(|one| one.packets.clone())
-        .collect();
+    let packets = packets(&datagrams);
     let mut wanted = (0, 0);
     for (command, times) in [
         ("=1", 2),

@@ -3,6 +3,7 @@
 //! `/proc/net/stat/ipt_CLUSTERIP`: where it is, who may read it, and in which pieces.
 
 use crate::checks::install;
+use crate::procfs::read_by;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
@@ -139,14 +140,7 @@ fn stat_any_read_size(ctx: &mut Ctx) -> Result<()> {
     ensure!(rows(&host)?.len() == 8 * (1 + 2 + 63 + 64 + 65));
     let mut file = open(&host)?;
     for size in [7, 64, 100, 511, 1000, 4095, 4096, 4097, 20_000, 1_000_000] {
-        file.seek(SeekFrom::Start(0))?;
-        let (mut seen, mut piece) = (Vec::new(), vec![0; size]);
-        loop {
-            match file.read(&mut piece)? {
-                0 => break,
-                length => seen.extend_from_slice(&piece[..length]),
-            }
-        }
+        let seen = read_by(&mut file, size)?;
         ensure!(
             seen == whole.as_bytes(),
             "in reads of {size}: {} of {} bytes",

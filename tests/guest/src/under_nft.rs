@@ -6,6 +6,7 @@ use anyhow::ensure;
 use anyhow::Result;
 use harness::clean::uses;
 use harness::cluster::takers;
+use harness::cluster::ALL_MODES;
 use harness::cluster::MAC;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
@@ -13,10 +14,12 @@ use harness::eventually;
 use harness::host::expect_no_vip;
 use harness::host::host;
 use harness::host::named;
+use harness::host::OURS;
 use harness::pace;
 use harness::stat;
 use harness::tests;
 use harness::traffic::datagrams;
+use harness::traffic::packets;
 use harness::Cluster;
 use harness::Ctx;
 use harness::Netns;
@@ -38,10 +41,6 @@ pub fn tests() -> Vec<Test> {
         nft_counts_and_marks,
     ]
 }
-
-/// A program with our extension before the distribution's.
-pub const OURS: &str =
-    "env XTABLES_LIBDIR=/opt/clusterip/xtables:/usr/lib/x86_64-linux-gnu/xtables";
 
 /// The options of a rule as they are saved.
 const SAVED: &str = "-j CLUSTERIP --vip 10.9.0.100 --dev eth0 --new --hashmode sourceip-destip \
@@ -310,30 +309,18 @@ fn nft_namespace_ends_with_rules(ctx: &mut Ctx) -> Result<()> {
     ctx.expect_silence()
 }
 
-const MODES: [&str; 6] = [
-    "sourceip",
-    "sourceip-sourceport",
-    "sourceip-sourceport-destport",
-    "destip",
-    "sourceip-destip",
-    "sourceip-spi",
-];
-
 /// Every mode in every place, by rules of either, and by the oracle.
 fn nft_decides_as_legacy_does(ctx: &mut Ctx) -> Result<()> {
     const NODES: u32 = 3;
     let cluster = Cluster::new(ctx, NODES as usize)?;
     let somewhere = |id: u16| Ipv4Addr::new(10, 9, 3, (id % 251) as u8);
     let datagrams = datagrams(pace::cut(200, 20) as u16, somewhere);
-    let packets: Vec<_> = datagrams
-        .iter()
-        .flat_map(|one| one.packets.clone())
-        .collect();
+    let packets = packets(&datagrams);
     for node in &cluster.nodes {
         node.quiet()?;
         node.ns.ip("route add local 10.9.3.0/24 dev lo\n")?;
     }
-    for (mode, name) in (0..).zip(MODES) {
+    for (mode, name) in (0..).zip(ALL_MODES) {
         for (table, chain) in [
             ("filter", "INPUT"),
             ("mangle", "PREROUTING"),
@@ -376,10 +363,7 @@ fn nft_counts_and_marks(ctx: &mut Ctx) -> Result<()> {
         .replace("1,3-5,1000", "1-1000")
         .replace("sourceip-destip", "sourceip");
     let datagrams = datagrams(40, |_| VIP_ADDRESS);
-    let packets: Vec<_> = datagrams
-        .iter()
-        .flat_map(|one| one.packets.clone())
-        .collect();
+    let packets = packets(&datagrams);
     for (rule, marks) in [
         (rule.clone(), false),
         (rule.replace(" --no-mark", ""), true),

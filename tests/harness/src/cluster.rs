@@ -65,6 +65,16 @@ pub const MODES: [&str; 3] = [
     "sourceip-sourceport-destport",
 ];
 
+/// With those of revision 1, by their numbers.
+pub const ALL_MODES: [&str; 6] = [
+    MODES[0],
+    MODES[1],
+    MODES[2],
+    "destip",
+    "sourceip-destip",
+    "sourceip-spi",
+];
+
 pub struct Cluster {
     pub wire: Netns,
     pub nodes: Vec<Node>,

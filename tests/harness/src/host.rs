@@ -12,6 +12,10 @@ use anyhow::Context;
 use anyhow::Result;
 use std::process::Command;
 
+/// Before a program's name: with our extension before the distribution's, as scripts/payload puts it into the guest.
+pub const OURS: &str =
+    "env XTABLES_LIBDIR=/opt/clusterip/xtables:/usr/lib/x86_64-linux-gnu/xtables";
+
 /// The options of a new VIP of two nodes, of which this machine is the first.
 pub const NEW: &str =
     "-j CLUSTERIP --new --hashmode sourceip --clustermac 01:00:5e:00:00:20 --total-nodes 2 --local-node 1";

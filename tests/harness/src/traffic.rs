@@ -44,6 +44,12 @@ pub fn datagrams(count: u16, destination: impl Fn(u16) -> Ipv4Addr) -> Vec<Datag
         .collect()
 }
 
+/// The packets of all of them, in their order.
+pub fn packets(datagrams: &[Datagram]) -> Vec<Vec<u8>> {
+    let packets = datagrams.iter().flat_map(|one| &one.packets);
+    packets.cloned().collect()
+}
+
 fn datagram(id: u16, random: &mut Random, destination: Ipv4Addr) -> Datagram {
     let (how, protocol, in_pieces) = KINDS[usize::from(id) % KINDS.len()];
     let [_, b, c, d] = random.next().to_be_bytes();

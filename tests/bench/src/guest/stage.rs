@@ -16,6 +16,7 @@ use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
 use harness::cluster::VIP;
+use harness::host::OURS;
 use harness::sys;
 use harness::Netns;
 use std::collections::BTreeMap;
@@ -197,11 +198,7 @@ fn apply(node: &Netns, table: Table, policy: &str, rules: &[String]) -> Result<(
         }
         // The distribution's extension doesn't know the options of revision 1.
         _ if text.contains("--local-nodes") => {
-            node.run_with(
-                "env XTABLES_LIBDIR=/opt/clusterip/xtables:/usr/lib/x86_64-linux-gnu/xtables \
-                 iptables-legacy-restore",
-                &text,
-            )?;
+            node.run_with(&format!("{OURS} iptables-legacy-restore"), &text)?;
             Ok(())
         }
         _ => node.restore(&text),

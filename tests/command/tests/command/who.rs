@@ -4,6 +4,7 @@
 
 use command::vip;
 use command::Proc;
+use command::Said;
 
 const VECTORS: &str = include_str!("../../../host/vectors/hash-vectors.txt");
 const VECTORS_1: &str = include_str!("../../../host/vectors/hash-vectors-rev1.txt");
@@ -12,6 +13,14 @@ const VECTORS_1: &str = include_str!("../../../host/vectors/hash-vectors-rev1.tx
 fn value<'a>(row: &[&'a str], name: &str) -> &'a str {
     let mut values = row.iter().filter_map(|word| word.strip_prefix(name));
     values.find_map(|value| value.strip_prefix('=')).unwrap()
+}
+
+/// It was said which number a row of vectors belongs to.
+fn expect_node(said: &Said, row: &[&str], mode: &str, total: &str) {
+    let node = value(row, "node");
+    let wanted = format!(" is for number {node} of {total} ({mode}, seed ");
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains(&wanted), "{row:?}: {}", said.out);
 }
 
 #[test]
@@ -37,12 +46,7 @@ fn names_the_nodes_of_the_vectors() {
             "--hash-init",
             seed,
         ]);
-        let wanted = format!(
-            " is for number {} of {total} ({mode}, seed ",
-            value(&row, "node")
-        );
-        assert_eq!(said.code, 0, "{}", said.err);
-        assert!(said.out.contains(&wanted), "{row:?}: {}", said.out);
+        expect_node(&said, &row, mode, total);
         seen += 1;
     }
     assert!(seen >= 18, "{seen} vectors");
@@ -75,12 +79,7 @@ fn names_the_nodes_of_the_new_vectors() {
             "--hash-init",
             seed,
         ]);
-        let wanted = format!(
-            " is for number {} of {total} ({mode}, seed ",
-            value(&row, "node")
-        );
-        assert_eq!(said.code, 0, "{}", said.err);
-        assert!(said.out.contains(&wanted), "{row:?}: {}", said.out);
+        expect_node(&said, &row, mode, total);
         seen += 1;
     }
     assert!(seen >= 30, "{seen} vectors");

@@ -22,6 +22,7 @@ use harness::cluster::MAC;
 use harness::cluster::MODES;
 use harness::cluster::VIP;
 use harness::cluster::VIP_ADDRESS;
+use harness::host::OURS;
 use harness::packet;
 use harness::sys;
 use harness::sys::TxRing;
@@ -273,10 +274,10 @@ fn rules(machine: &Host, config: &Config, backend: Backend) -> Result<()> {
          -A OUTPUT -p udp --dport 69 -j CT --helper tftp\nCOMMIT\n"
     );
     let restore = match backend {
-        Backend::Legacy => "iptables-legacy-restore -w -n",
-        Backend::Nft => "env XTABLES_LIBDIR=/opt/clusterip/xtables:/usr/lib/x86_64-linux-gnu/xtables iptables-nft-restore -w -n",
+        Backend::Legacy => "iptables-legacy-restore -w -n".to_string(),
+        Backend::Nft => format!("{OURS} iptables-nft-restore -w -n"),
     };
-    machine.run_with(restore, &format!("{raw}{tables}"))?;
+    machine.run_with(&restore, &format!("{raw}{tables}"))?;
     Ok(())
 }
 
