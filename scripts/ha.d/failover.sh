@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# For the parts of make ha that are tests of one program, failover-tests: keepalived, strongswan, articles.
+# For the parts of make ha that are tests of one program, failover-tests: keepalived, strongswan, articles, ssh.
 
 # shellcheck source=/dev/null
 . scripts/pages.sh # write_table
@@ -13,7 +13,7 @@ failover_payload() {
 	mkdir -p "$to/failover" "$to/xtables" build/log build/ha
 	if ! {
 		flock 8 && # another part may be building the same
-			scripts/lab build && scripts/extension build &&
+			scripts/lab build && scripts/extension build && scripts/command build &&
 			scripts/lab exec -- cargo test --locked --release --quiet -p failover &&
 			scripts/lab exec -- cargo build --locked --release --quiet -p failover
 	} 8>build/ha/building >"$log" 2>&1; then
@@ -23,7 +23,7 @@ failover_payload() {
 	fi
 	install -m 644 "$(scripts/lab module-path)" "$to/ipt_CLUSTERIP.ko" &&
 		install -m 644 build/extension/libipt_CLUSTERIP.so "$to/xtables" &&
-		install -m 755 build/cargo/release/failover-tests "$to" &&
+		install -m 755 build/cargo/release/failover-tests build/command/clusterip "$to" &&
 		install -m 644 tests/failover/*.sh "$to/failover" &&
 		cp -r userspace/keepalived "$to"
 }

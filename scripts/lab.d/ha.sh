@@ -5,7 +5,7 @@
 # Nothing of it is patched. Only make ha boots them; they are made when they are first asked for, and anew each month.
 
 HA_WANTED="pacemaker pacemaker-cli-utils corosync resource-agents crmsh keepalived strongswan-charon strongswan-swanctl
-	libcharon-extra-plugins net-tools lighttpd curl psmisc libxml2-utils"
+	libcharon-extra-plugins net-tools lighttpd curl psmisc libxml2-utils openssh-server openssh-client"
 HA_SUITES="trixie forky"
 
 # ha_root_have SUITE: takes the place of the guest's own root.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What other people's programs do with the module: keepalived, strongSwan's charon, and what the old
-//! articles have one type. Runs in the lab's guest with a root that has them (`--root trixie`), as root.
+//! What other people's programs do with the module: keepalived, strongSwan's charon, ssh, and what the
+//! old articles have one type. Runs in the lab's guest with a root that has them (`--root trixie`), as root.
 //!
 //! `failover-tests [PATTERN]...` runs the tests with a PATTERN in their name; `ROUNDS=N` is how many
 //! nodes die, one after the other. Exits 0 when all passed, and there were some.
@@ -14,6 +14,7 @@ mod network;
 mod node;
 mod report;
 mod script;
+mod ssh;
 mod strongswan;
 
 use harness::Group;
@@ -33,6 +34,10 @@ fn main() -> ExitCode {
         Group {
             name: "articles",
             tests: articles::tests(),
+        },
+        Group {
+            name: "ssh",
+            tests: ssh::tests(),
         },
     ];
     if harness::run::run(&groups, &arguments) {
