@@ -57,6 +57,11 @@ gate_spdx() {
 	return $status
 }
 
+# What was found before the root was entered.
+gate_patches() {
+	cat "$OUT/patches" && [ ! -s "$OUT/patches" ]
+}
+
 gate_unsafe() {
 	local list
 	mapfile -t list < <(files 'src/*.rs' 'userspace/src/*.rs' 'userspace/build.rs' |
