@@ -20,12 +20,15 @@ use harness::flow::flows;
 use harness::host::expect_no_vip;
 use harness::host::host;
 use harness::host::rule;
+use harness::host::OURS;
+use harness::revision1;
 use harness::tests;
 use harness::Cluster;
 use harness::Ctx;
 use harness::Netns;
 use harness::Test;
 use std::io;
+use std::net::Ipv4Addr;
 
 pub fn tests() -> Vec<Test> {
     tests![
@@ -34,6 +37,8 @@ pub fn tests() -> Vec<Test> {
         compat_rule_of_a_64_bit_program_is_read,
         compat_wrong_sizes_are_refused,
         compat_refusals_are_the_same,
+        compat_rule_of_revision_1,
+        compat_refusals_of_revision_1,
     ]
 }
 
@@ -54,6 +59,13 @@ fn payloads(host: &Netns) -> Result<Vec<Vec<u8>>> {
     let entries = host.enter(|| compat::entries(&blob::socket()?, "filter"))??;
     let targets = blob::targets(&entries);
     Ok(targets.iter().map(|target| target[32..].to_vec()).collect())
+}
+
+/// As [`short`], of revision 1: as long as a 64-bit program's, so that both say the same.
+fn short_of_revision_1(payload: &revision1::Payload) -> Rule {
+    let mut rule = payload.rule(Some(VIP_ADDRESS), "eth0");
+    rule.payload[revision1::SHARED..].fill(0xee);
+    rule
 }
 
 /// What was sent, without the kernel's word.
@@ -184,6 +196,92 @@ fn compat_refusals_are_the_same(ctx: &mut Ctx) -> Result<()> {
         let wanted = long.err().and_then(|error| error.raw_os_error());
         let wanted = wanted.context("a bad payload was taken")?;
         expect_errno("the same", install(&host, &[short(&payload)])?, wanted)?;
+        let again = ctx.log()?;
+        ensure!(
+            said == again && !said.is_empty(),
+            "{said:?}, then {again:?}"
+        );
+        expect_no_vip(&host, VIP)?;
+    }
+    Ok(())
+}
+
+/// Beside one of revision 0: sent, read back by both kinds of program, and obeyed.
+fn compat_rule_of_revision_1(ctx: &mut Ctx) -> Result<()> {
+    let host = host(ctx)?;
+    let payload = revision1::Payload::default()
+        .nodes(1024, [1, 32, 33, 1024])
+        .hash(4, 0x1234_5678)
+        .vip(VIP_ADDRESS)
+        .device("eth0");
+    let rules = [
+        short_of_revision_1(&payload),
+        short(&Payload::joining()),
+        short_of_revision_1(&revision1::Payload::joining()),
+    ];
+    install(&host, &rules)?.context("the rules")?;
+    ensure!(host.nodes(VIP)? == "1,32,33,1024", "{}", host.nodes(VIP)?);
+    ensure!(uses()? == Some(3), "three rules are {:?} uses", uses()?);
+
+    let shown = |rule: &Rule, shared: usize, size: usize| {
+        let mut payload = rule.payload[..shared].to_vec();
+        payload.resize(size, 0);
+        payload
+    };
+    let wanted = |(one, zero): (usize, usize)| -> Vec<_> {
+        rules
+            .iter()
+            .map(|rule| match rule.revision {
+                0 => shown(rule, compat::SHARED, zero),
+                _ => shown(rule, revision1::SHARED, one),
+            })
+            .collect()
+    };
+    let seen = payloads(&host)?;
+    let sent = wanted((revision1::SIZE, compat::PAYLOAD));
+    ensure!(seen == sent, "sent {sent:02x?}, read back {seen:02x?}");
+    let entries = host.enter(|| blob::entries(&blob::socket()?, "filter"))??;
+    let seen: Vec<_> = blob::targets(&entries)
+        .iter()
+        .map(|target| target[32..].to_vec())
+        .collect();
+    let sent = wanted((revision1::SIZE, 64));
+    ensure!(
+        seen == sent,
+        "sent {sent:02x?}, a 64-bit program reads {seen:02x?}"
+    );
+    let list = host.run(&format!("{OURS} iptables-legacy -S INPUT"))?;
+    ensure!(
+        list.contains("--total-nodes 1024 --local-nodes 1,32,33,1024 --hash-init 305419896"),
+        "iptables shows {list}"
+    );
+    install(&host, &[])?.context("the flush")?;
+    expect_no_vip(&host, VIP)
+}
+
+fn compat_refusals_of_revision_1(ctx: &mut Ctx) -> Result<()> {
+    let host = host(ctx)?;
+    for size in [0, 60, 64, 168, 172, 180] {
+        let mut rule = short_of_revision_1(&revision1::Payload::default());
+        rule.payload.resize(size, 0);
+        let what = format!("a payload of {size} bytes");
+        expect_errno(&what, install(&host, &[rule])?, libc::EINVAL)?;
+        expect_no_vip(&host, VIP)?;
+    }
+    for payload in [
+        revision1::Payload::default().hash(6, 0),
+        revision1::Payload::default().nodes(1025, [1]),
+        revision1::Payload::default().vip(Ipv4Addr::new(10, 9, 0, 101)),
+        revision1::Payload::joining(),
+    ] {
+        ctx.log()?;
+        let rule = payload.rule(Some(VIP_ADDRESS), "eth0");
+        let long = host.enter(|| blob::replace(&blob::socket()?, "filter", &[rule]))?;
+        let said = ctx.log()?;
+        let wanted = long.err().and_then(|error| error.raw_os_error());
+        let wanted = wanted.context("a bad payload was taken")?;
+        let short = install(&host, &[short_of_revision_1(&payload)])?;
+        expect_errno("the same", short, wanted)?;
         let again = ctx.log()?;
         ensure!(
             said == again && !said.is_empty(),

@@ -13,7 +13,7 @@ pub const NEW: u32 = 1;
 /// `--no-mark`.
 pub const NO_MARK: u32 = 2;
 
-/// How many bytes the payload has, and how many of them are not the kernel's own.
+/// How many bytes the payload has, a 32-bit program's as well, and how many of them are not the kernel's own.
 pub const SIZE: usize = 176;
 pub const SHARED: usize = 168;
 
