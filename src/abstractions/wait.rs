@@ -11,7 +11,6 @@ use kernel::prelude::*;
 use kernel::sync::atomic::ordering::Full;
 use kernel::sync::atomic::ordering::Relaxed;
 use kernel::sync::atomic::Atomic;
-use kernel::sync::LockClassKey;
 use kernel::types::Opaque;
 
 /// Those who wait.
@@ -39,13 +38,9 @@ impl WaitQueue {
     /// A queue that nobody is on.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            head <- Opaque::ffi_init(|head| {
-                let class: Pin<&'static LockClassKey> = kernel::static_lock_class!();
-                // SAFETY: `head` is memory for a queue, pinned; name and class are static.
-                unsafe {
-                    bindings::__init_waitqueue_head(head, c"poll".as_char_ptr(), class.as_ptr())
-                };
-            }),
+            // Lockdep is not to know its lock: a class of ours ends with the module, and the queue may not.
+            // SAFETY: `head` is memory for a queue, pinned.
+            head <- Opaque::ffi_init(|head| unsafe { bindings::init_waitqueue_head_notrack(head) }),
             next: Atomic::new(ptr::null_mut()),
         })
     }

@@ -150,10 +150,3 @@ macro_rules! container_of {
         $field.byte_sub(offset).cast::<$type>()
     }};
 }
-
-#[macro_export]
-macro_rules! static_lock_class {
-    () => {
-        core::pin::Pin::static_ref(&$crate::sync::LockClassKey)
-    };
-}

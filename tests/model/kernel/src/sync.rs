@@ -19,15 +19,6 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Lockdep's.
-pub struct LockClassKey;
-
-impl LockClassKey {
-    pub fn as_ptr(&self) -> *mut core::ffi::c_void {
-        core::ptr::null_mut()
-    }
-}
-
 pub mod atomic {
     use std::cell::Cell;
     use std::sync::atomic::Ordering;
