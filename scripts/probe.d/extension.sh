@@ -18,7 +18,7 @@ extension_places() {
 
 probe_extension() {
 	if ! iptables=$(command -v iptables-legacy); then
-		extension "there is no iptables-legacy here, the one iptables that can speak to the module; install iptables."
+		extension "there is no iptables here, which rules are made by; install iptables."
 		return
 	fi
 	found=
@@ -32,7 +32,7 @@ probe_extension() {
 			"allowed to start with \`-'\"; $(extension_remedy)"
 	fi
 	case $(readlink -f "$(dirname "$iptables")/iptables" 2>/dev/null) in
-	*nft*) note "iptables here is iptables-nft, which the module refuses: use iptables-legacy, and iptables-legacy-restore." ;;
+	*nft*) note "iptables here is iptables-nft: let rules say --vip and --dev (our extension), or use iptables-legacy, and iptables-legacy-restore." ;;
 	esac
 }
 
