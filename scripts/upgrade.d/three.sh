@@ -9,7 +9,7 @@ three_commands() {
     linux-headers-$(uname -r) linux-source-$(uname -r | cut -d. -f1-2)'
 	typed "iptables is the legacy one" 'update-alternatives --set iptables /usr/sbin/iptables-legacy'
 	check "the module is not loaded before it is needed" [ ! -d /sys/module/ipt_CLUSTERIP ]
-	typed "the rule brings it" 'iptables -A INPUT -d 10.0.0.80 -i eth0 -j CLUSTERIP --new --hashmode sourceip \
+	typed "the rule brings it" 'iptables -I INPUT -d 10.0.0.80 -i eth0 -j CLUSTERIP --new --hashmode sourceip \
     --clustermac 01:00:5e:00:00:50 --total-nodes 3 --local-node 1'
 	check "it is DKMS's, for this kernel" module_is_ours
 	check "the probe has no objection" clusterip-probe
@@ -23,7 +23,7 @@ network() {
 		auto eth0
 		iface eth0 inet static
 		address 10.0.0.11/24
-		up test -e $FILE && ip address add $VIP/32 dev eth0
+		up if test -e $FILE; then ip address add $VIP/32 dev eth0; fi
 	END
 	ifup eth0
 }
