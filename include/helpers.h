@@ -55,12 +55,11 @@ bool rust_helper_cpu_possible(unsigned int cpu);
 void rust_helper_this_cpu_inc_u64(u64 __percpu *ptr);
 
 /* files, trees */
-void rust_helper_init_waitqueue_head_notrack(struct wait_queue_head *head);
+void rust_helper_init_waitqueue_head_novalidate(struct wait_queue_head *head);
 struct inode *rust_helper_file_inode(const struct file *file);
 void *rust_helper_pde_data(const struct inode *inode);
 void rust_helper_xa_init_account_bh(struct xarray *xa);
 void *rust_helper_xa_store_bh(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp);
-bool rust_helper_xa_empty(const struct xarray *xa);
 void *rust_helper_xa_erase_bh(struct xarray *xa, unsigned long index);
 
 #endif /* _CLUSTERIP_HELPERS_H */

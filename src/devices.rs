@@ -156,9 +156,11 @@ impl Vips {
 impl Vip {
     fn event(&self, net: &Net, dev: &NetDevice, event: Event) {
         let here = self.ifindex() == Some(dev.ifindex()) && !dev.is_ghost_in(net);
-        let wanted = event != Event::Unregister && dev.name() == self.device;
-        // A device of another type than before may have lost the membership, or may never have had one.
-        if here && (!wanted || event == Event::Retype) {
+        // Of another type, a device may lose its memberships, or compare them by another length: it is left before, and
+        // joined again afterwards, as IGMP does it.
+        let goes = matches!(event, Event::Unregister | Event::BeforeRetype);
+        let wanted = !goes && dev.name() == self.device;
+        if here && !wanted {
             self.bind(None);
             dev.leave_group(self.mac.octets());
         }

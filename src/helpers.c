@@ -138,10 +138,10 @@ void rust_helper_this_cpu_inc_u64(u64 __percpu *ptr)
 	this_cpu_inc(*ptr);
 }
 
-void rust_helper_init_waitqueue_head_notrack(struct wait_queue_head *head)
+void rust_helper_init_waitqueue_head_novalidate(struct wait_queue_head *head)
 {
 	init_waitqueue_head(head);
-	lockdep_set_notrack_class(&head->lock);
+	lockdep_set_novalidate_class(&head->lock);
 }
 
 struct inode *rust_helper_file_inode(const struct file *file)
@@ -167,9 +167,4 @@ void *rust_helper_xa_store_bh(struct xarray *xa, unsigned long index, void *entr
 void *rust_helper_xa_erase_bh(struct xarray *xa, unsigned long index)
 {
 	return xa_erase_bh(xa, index);
-}
-
-bool rust_helper_xa_empty(const struct xarray *xa)
-{
-	return xa_empty(xa);
 }

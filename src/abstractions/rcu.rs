@@ -242,10 +242,10 @@ impl<T: Send + Sync> RcuMap<T> {
         unsafe { RcuArc::try_get(value, &guard) }
     }
 
-    /// Whether there is no key.
+    /// Whether there is no key. An insertion that failed may have left an empty node behind (C: `xas_create()`), so
+    /// that `xa_empty()` does not tell.
     pub(crate) fn is_empty(&self) -> bool {
-        // SAFETY: The XArray is initialised.
-        unsafe { bindings::xa_empty(self.xa.get()) }
+        self.keys().next().is_none()
     }
 
     /// The keys that there are, from the lowest to the highest; those that come or go meanwhile, or not.

@@ -38,9 +38,10 @@ impl WaitQueue {
     /// A queue that nobody is on.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            // Lockdep is not to know its lock: a class of ours ends with the module, and the queue may not.
+            // A lock class of ours would end with the module, and the queue may not: so it has the class that the
+            // kernel keeps for locks which lockdep doesn't compare.
             // SAFETY: `head` is memory for a queue, pinned.
-            head <- Opaque::ffi_init(|head| unsafe { bindings::init_waitqueue_head_notrack(head) }),
+            head <- Opaque::ffi_init(|head| unsafe { bindings::init_waitqueue_head_novalidate(head) }),
             next: Atomic::new(ptr::null_mut()),
         })
     }

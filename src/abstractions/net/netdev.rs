@@ -246,7 +246,9 @@ pub(crate) enum Event {
     Unregister,
     /// It has another name now.
     Rename,
-    /// It is of another type now, and its hardware address of another length perhaps.
+    /// It becomes one of another type, and its hardware address of another length perhaps.
+    BeforeRetype,
+    /// It has become that.
     Retype,
 }
 
@@ -300,6 +302,7 @@ impl<T: Listener> Registration<T> {
             bindings::netdev_cmd_NETDEV_REGISTER => Event::Register,
             bindings::netdev_cmd_NETDEV_UNREGISTER => Event::Unregister,
             bindings::netdev_cmd_NETDEV_CHANGENAME => Event::Rename,
+            bindings::netdev_cmd_NETDEV_PRE_TYPE_CHANGE => Event::BeforeRetype,
             bindings::netdev_cmd_NETDEV_POST_TYPE_CHANGE => Event::Retype,
             _ => return NOTIFY_DONE,
         };

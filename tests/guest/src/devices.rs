@@ -3,14 +3,17 @@
 //! A VIP is bound to its device's name: it follows whatever device has that name.
 
 use anyhow::ensure;
+use anyhow::Context;
 use anyhow::Result;
 use harness::cluster::MAC;
 use harness::cluster::VIP;
 use harness::host::expect_no_vip;
 use harness::host::host;
 use harness::host::named;
+use harness::host::program;
 use harness::host::rule;
 use harness::pace;
+use harness::sys;
 use harness::tests;
 use harness::Ctx;
 use harness::Netns;
@@ -26,6 +29,7 @@ pub fn tests() -> Vec<Test> {
         devices_down_and_up,
         devices_unfit_one_takes_the_name,
         devices_two_vips_with_one_mac,
+        devices_of_another_type,
         devices_static_membership_stays,
         devices_flush_while_renamed,
         devices_deleting_is_never_held_up,
@@ -150,6 +154,33 @@ fn devices_two_vips_with_one_mac(ctx: &mut Ctx) -> Result<()> {
     host.expect_memberships("eth0", MAC, 1)?;
     host.iptables("-F")?;
     host.expect_memberships("eth0", MAC, 0)
+}
+
+/// A device whose addresses are of no length is in no group; of Ethernet again, it is, once for each VIP. What is not
+/// ours stays as it is.
+fn devices_of_another_type(ctx: &mut Ctx) -> Result<()> {
+    let host = host(ctx)?;
+    host.ip("link del eth0\n")?;
+    program("modprobe tun")?;
+    let tap = host.enter(|| sys::tap("eth0"))??;
+    host.ip("maddr add 01:00:5e:00:00:07 dev eth0\nlink set eth0 up\n")?;
+    let other = rule().replace(VIP, "10.9.0.101");
+    host.iptables(&format!("-A {}", rule()))?;
+    host.iptables(&format!("-A {other}"))?;
+    host.expect_memberships("eth0", MAC, 2)?;
+    for _ in 0..2 {
+        host.ip("link set eth0 down\n")?;
+        sys::retype(&tap, libc::ARPHRD_NONE).context("no addresses")?;
+        host.expect_memberships("eth0", MAC, 0)?;
+        sys::retype(&tap, libc::ARPHRD_ETHER).context("Ethernet again")?;
+        host.expect_memberships("eth0", MAC, 2)?;
+        host.expect_memberships("eth0", "01:00:5e:00:00:07", 1)?;
+    }
+    host.iptables(&format!("-D {}", rule()))?;
+    host.expect_memberships("eth0", MAC, 1)?;
+    host.iptables("-F")?;
+    host.expect_memberships("eth0", MAC, 0)?;
+    host.expect_memberships("eth0", "01:00:5e:00:00:07", 1)
 }
 
 fn devices_static_membership_stays(ctx: &mut Ctx) -> Result<()> {

@@ -4,6 +4,7 @@
 
 use super::count;
 use std::cell::Cell;
+use std::fs::File;
 use std::io;
 use std::mem::size_of;
 use std::mem::size_of_val;
@@ -94,6 +95,40 @@ pub fn carries(fd: &OwnedFd) -> io::Result<bool> {
         ))?;
     }
     Ok(true)
+}
+
+/// A device of Ethernet with no wire; it is there for as long as this.
+pub fn tap(name: &str) -> io::Result<OwnedFd> {
+    const IFF_TAP: i16 = 2;
+    let fd = OwnedFd::from(
+        File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/net/tun")?,
+    );
+    // SAFETY: Zeros are a valid request; the name is shorter than its place, or cut.
+    unsafe {
+        let mut request: libc::ifreq = zeroed();
+        for (to, from) in request.ifr_name[..15].iter_mut().zip(name.bytes()) {
+            *to = from as libc::c_char;
+        }
+        request.ifr_ifru.ifru_flags = IFF_TAP;
+        check(libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &mut request))?;
+    }
+    Ok(fd)
+}
+
+/// Makes a [`tap`] that is down a device of another type (`ARPHRD_…`).
+pub fn retype(tap: &OwnedFd, kind: u16) -> io::Result<()> {
+    // SAFETY: The request takes a number.
+    unsafe {
+        check(libc::ioctl(
+            tap.as_raw_fd(),
+            libc::TUNSETLINK,
+            libc::c_ulong::from(kind),
+        ))
+    }
+    .map(drop)
 }
 
 pub fn set_option(fd: &OwnedFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {

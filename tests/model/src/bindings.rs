@@ -62,11 +62,6 @@ pub(crate) unsafe fn xa_store_bh(
     }
 }
 
-pub(crate) unsafe fn xa_empty(xa: *mut xarray) -> bool {
-    // SAFETY: The caller's.
-    unsafe { xarray::with(xa, |map| map.is_empty()) }
-}
-
 pub(crate) unsafe fn xa_err(_: *mut c_void) -> c_int {
     0
 }
@@ -200,7 +195,7 @@ unsafe fn with_waiting<T>(
     result
 }
 
-pub(crate) unsafe fn init_waitqueue_head_notrack(queue: *mut wait_queue_head) {
+pub(crate) unsafe fn init_waitqueue_head_novalidate(queue: *mut wait_queue_head) {
     // SAFETY: Memory for one.
     unsafe {
         queue.write(wait_queue_head {

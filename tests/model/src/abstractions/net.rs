@@ -116,6 +116,7 @@ pub(crate) mod netdev {
         Register,
         Unregister,
         Rename,
+        BeforeRetype,
         Retype,
     }
 
