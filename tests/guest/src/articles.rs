@@ -3,7 +3,6 @@
 //! What the documents about CLUSTERIP tell people to type, typed into a shell as it stands there, and
 //! what Pacemaker's IPaddr2 types for them; the examples of our own manual page last.
 
-use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
@@ -20,6 +19,7 @@ use harness::Cluster;
 use harness::Ctx;
 use harness::Netns;
 use harness::Test;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -39,8 +39,12 @@ const THEN: &str = r#"iptables() { iptables-legacy "$@"; }; "#;
 
 /// Types a line, in which VIP stands for the address; what it says. An error when it fails.
 fn typed(host: &Netns, line: &str) -> Result<String> {
-    let script = format!("{THEN}{}", line.replace("VIP", VIP));
-    let output = host.enter(|| Command::new("bash").args(["-c", &script]).output())??;
+    typed_now(host, &format!("{THEN}{}", line.replace("VIP", VIP)))
+}
+
+/// As it stands there, on today's machine.
+fn typed_now(host: &Netns, line: &str) -> Result<String> {
+    let output = host.enter(|| Command::new("bash").args(["-c", line]).output())??;
     ensure!(
         output.status.success(),
         "`{line}`: {}, {}",
@@ -189,12 +193,15 @@ fn articles_load_sharing_with_ipaddr2(ctx: &mut Ctx) -> Result<()> {
     ctx.expect_silence()
 }
 
-/// The examples of our own manual page, as `scripts/check-man --examples` takes them out of it: a
-/// place and a command, or `=` and a line that the command before has to say.
+/// The examples of our own manual page, as `scripts/check-man --examples` takes them out of it: `#` and a heading, below
+/// which there are other machines; a place and a command, or `=` and a line that the command before has to say.
 fn articles_manual_page(ctx: &mut Ctx) -> Result<()> {
     let file = std::env::current_exe()?.with_file_name("examples");
     let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    let nodes = [host::named(ctx, "node1")?, host::named(ctx, "node2")?];
+    let mut machines: BTreeMap<String, Netns> = BTreeMap::new();
+    let mut section = 0;
+    // What an admin has exported, with our directories and the distribution's filled in.
+    let mut environment = String::new();
     let mut said = String::new();
     let mut answers = 0;
     for line in text.lines() {
@@ -208,18 +215,46 @@ fn articles_manual_page(ctx: &mut Ctx) -> Result<()> {
                 answers += 1;
                 continue;
             }
-            "node1" => &nodes[0],
-            "node2" => &nodes[1],
-            _ => bail!("where is {place}?"),
+            "#" => {
+                section += 1;
+                continue;
+            }
+            name => {
+                let name = format!("{name}-{section}");
+                if !machines.contains_key(&name) {
+                    machines.insert(name.clone(), host::named(ctx, &name)?);
+                }
+                &machines[&name]
+            }
         };
         ensure!(said.is_empty(), "the page lacks {said:?}");
-        said = typed(node, what)?;
+        if let Some(what) = what.strip_prefix("export ") {
+            let what = what
+                .replace("ours", "/opt/clusterip/xtables")
+                .replace("theirs", "/usr/lib/x86_64-linux-gnu/xtables");
+            environment = format!("export {what}; ");
+            continue;
+        }
+        said = typed_now(node, &format!("{environment}{what}"))?;
     }
     ensure!(said.is_empty(), "the page lacks {said:?}");
-    ensure!(answers >= 5, "only {answers} answers on the page");
-    ensure!(
-        nodes[0].has_vip("10.0.0.80")? && !nodes[1].has_vip("10.0.0.80")?,
-        "node 2 was taken out, node 1 was not"
-    );
+    ensure!(answers >= 6, "only {answers} answers on the page");
+    for (name, vip, wanted) in [
+        ("node1-1", "10.0.0.80", Some("1")),
+        ("node2-1", "10.0.0.80", None),
+        ("node1-2", "10.0.0.80", Some("1,2,3,4")),
+        ("fw1-2", "10.0.0.1", Some("1")),
+        ("fw1-2", "192.168.0.1", Some("1")),
+    ] {
+        let machine = machines.get(name).with_context(|| name.to_string())?;
+        let seen = machine
+            .has_vip(vip)?
+            .then(|| machine.nodes(vip))
+            .transpose()?;
+        ensure!(
+            seen.as_deref() == wanted,
+            "{name} has {seen:?} of {vip}, should have {wanted:?}"
+        );
+    }
     Ok(())
 }
