@@ -17,7 +17,6 @@ struct nf_conn;
 struct proc_dir_entry;
 struct sk_buff;
 struct user_namespace;
-struct wait_queue_head;
 struct xarray;
 
 /* net */
@@ -55,7 +54,6 @@ bool rust_helper_cpu_possible(unsigned int cpu);
 void rust_helper_this_cpu_inc_u64(u64 __percpu *ptr);
 
 /* files, trees */
-void rust_helper_init_waitqueue_head_novalidate(struct wait_queue_head *head);
 struct inode *rust_helper_file_inode(const struct file *file);
 void *rust_helper_pde_data(const struct inode *inode);
 void rust_helper_xa_init_account_bh(struct xarray *xa);

@@ -27,6 +27,7 @@ mod stat;
 mod target;
 mod vip;
 
+use abstractions::lockdep;
 use abstractions::net::netdev;
 use abstractions::net::pernet;
 use abstractions::netfilter;
@@ -48,7 +49,7 @@ const VERSION: &str = "1.0.0";
 
 /// All that is registered. Fields are dropped from the first to the last: no new rule, then no
 /// device events, then no namespaces, then what somebody may still wait on, then what RCU readers may still have
-/// seen.
+/// seen, then what lockdep knows of it.
 #[pin_data(PinnedDrop)]
 struct ClusterIp {
     #[pin]
@@ -62,6 +63,7 @@ struct ClusterIp {
     retired: wait::Retired,
     // A hook holds its namespace.
     barrier: rcu::Barrier<2>,
+    queue_class: lockdep::QueueClass,
 }
 
 impl kernel::InPlaceModule for ClusterIp {
@@ -69,6 +71,7 @@ impl kernel::InPlaceModule for ClusterIp {
         // A rule needs its namespace's registry and must not miss a device's event, so the target
         // comes last.
         try_pin_init!(Self {
+            queue_class: lockdep::QueueClass::new()?,
             barrier: rcu::Barrier,
             retired: wait::Retired,
             namespaces <- pernet::Registration::register(),

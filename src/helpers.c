@@ -138,12 +138,6 @@ void rust_helper_this_cpu_inc_u64(u64 __percpu *ptr)
 	this_cpu_inc(*ptr);
 }
 
-void rust_helper_init_waitqueue_head_novalidate(struct wait_queue_head *head)
-{
-	init_waitqueue_head(head);
-	lockdep_set_novalidate_class(&head->lock);
-}
-
 struct inode *rust_helper_file_inode(const struct file *file)
 {
 	return file_inode(file);

@@ -9,6 +9,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod lockdep;
 pub(crate) mod net;
 pub(crate) mod netfilter;
 pub(crate) mod percpu;

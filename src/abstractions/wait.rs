@@ -4,6 +4,7 @@
 //!
 //! C headers: `include/linux/wait.h`, `include/linux/poll.h`.
 
+use crate::abstractions::lockdep;
 use crate::abstractions::rcu::RcuArc;
 use crate::bindings;
 use core::ptr;
@@ -38,10 +39,11 @@ impl WaitQueue {
     /// A queue that nobody is on.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            // A lock class of ours would end with the module, and the queue may not: so it has the class that the
-            // kernel keeps for locks which lockdep doesn't compare.
-            // SAFETY: `head` is memory for a queue, pinned.
-            head <- Opaque::ffi_init(|head| unsafe { bindings::init_waitqueue_head_novalidate(head) }),
+            head <- Opaque::ffi_init(|head| {
+                let (name, key) = lockdep::queue_class();
+                // SAFETY: `head` is memory for a queue, pinned; name and key stay for as long as somebody is on it.
+                unsafe { bindings::__init_waitqueue_head(head, name, key) };
+            }),
             next: Atomic::new(ptr::null_mut()),
         })
     }
@@ -114,6 +116,11 @@ fn reap() {
             push(queue);
         }
     }
+}
+
+/// Whether somebody is on a queue that is retired, or was when it was last looked at.
+pub(super) fn is_anybody_left() -> bool {
+    !RETIRED.load(Relaxed).is_null()
 }
 
 /// Lets go, when dropped, of what is retired. For a module's last steps: a queue that somebody is on even then, in a

@@ -3,6 +3,7 @@
 //! What `abstractions/{rcu, spread, wait}` have of C: an XArray, whose lock is loom's, RCU's callbacks and its time, and
 //! queues of those who wait.
 
+use kernel::ffi::c_char;
 use kernel::ffi::c_int;
 use kernel::ffi::c_uint;
 use kernel::ffi::c_ulong;
@@ -195,7 +196,11 @@ unsafe fn with_waiting<T>(
     result
 }
 
-pub(crate) unsafe fn init_waitqueue_head_novalidate(queue: *mut wait_queue_head) {
+pub(crate) unsafe fn __init_waitqueue_head(
+    queue: *mut wait_queue_head,
+    _: *const c_char,
+    _: *mut c_void,
+) {
     // SAFETY: Memory for one.
     unsafe {
         queue.write(wait_queue_head {
