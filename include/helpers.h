@@ -53,6 +53,9 @@ u64 *rust_helper_per_cpu_ptr_u64(u64 __percpu *ptr, unsigned int cpu);
 bool rust_helper_cpu_possible(unsigned int cpu);
 void rust_helper_this_cpu_inc_u64(u64 __percpu *ptr);
 
+/* memory */
+void rust_helper_kmemleak_not_leak(const void *ptr);
+
 /* files, trees */
 struct inode *rust_helper_file_inode(const struct file *file);
 void *rust_helper_pde_data(const struct inode *inode);

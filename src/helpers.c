@@ -4,6 +4,7 @@
 
 #include <linux/fs.h>
 #include <linux/inetdevice.h>
+#include <linux/kmemleak.h>
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
 #include <linux/proc_fs.h>
@@ -136,6 +137,11 @@ bool rust_helper_cpu_possible(unsigned int cpu)
 void rust_helper_this_cpu_inc_u64(u64 __percpu *ptr)
 {
 	this_cpu_inc(*ptr);
+}
+
+void rust_helper_kmemleak_not_leak(const void *ptr)
+{
+	kmemleak_not_leak(ptr);
 }
 
 struct inode *rust_helper_file_inode(const struct file *file)

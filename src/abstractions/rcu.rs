@@ -89,6 +89,13 @@ impl<T> RcuArc<T> {
         value
     }
 
+    /// Keeps the value for good, which is not to be taken for a leak.
+    pub(super) fn keep(self) {
+        // SAFETY: Memory is looked up by where it begins, no more.
+        unsafe { bindings::kmemleak_not_leak(self.ptr.as_ptr().cast_const().cast()) };
+        core::mem::forget(self);
+    }
+
     /// Takes back what [`RcuArc::into_raw`] gave.
     ///
     /// # Safety

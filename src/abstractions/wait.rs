@@ -130,5 +130,12 @@ pub(crate) struct Retired;
 impl Drop for Retired {
     fn drop(&mut self) {
         reap();
+        let mut next = RETIRED.load(Relaxed);
+        while !next.is_null() {
+            // SAFETY: As in `reap`; nobody else is there any more.
+            let queue = unsafe { RcuArc::from_raw(next.cast_const()) };
+            next = queue.next.load(Relaxed);
+            queue.keep();
+        }
     }
 }

@@ -196,6 +196,8 @@ unsafe fn with_waiting<T>(
     result
 }
 
+pub(crate) unsafe fn kmemleak_not_leak(_: *const c_void) {}
+
 pub(crate) unsafe fn __init_waitqueue_head(
     queue: *mut wait_queue_head,
     _: *const c_char,
