@@ -173,6 +173,22 @@ fn compat_wrong_sizes_are_refused(ctx: &mut Ctx) -> Result<()> {
     expect_errno("56 bytes from a 64-bit program", result, libc::EINVAL)
 }
 
+/// A rule as programs of both kinds send it: refused by the same error, with the same words.
+fn expect_refused_alike(ctx: &mut Ctx, host: &Netns, long: Rule, short: Rule) -> Result<()> {
+    ctx.log()?;
+    let long = host.enter(|| blob::replace(&blob::socket()?, "filter", &[long]))?;
+    let said = ctx.log()?;
+    let wanted = long.err().and_then(|error| error.raw_os_error());
+    let wanted = wanted.context("a bad payload was taken")?;
+    expect_errno("the same", install(host, &[short])?, wanted)?;
+    let again = ctx.log()?;
+    ensure!(
+        said == again && !said.is_empty(),
+        "{said:?}, then {again:?}"
+    );
+    expect_no_vip(host, VIP)
+}
+
 /// What a 64-bit program is refused, a 32-bit program is refused, with the same words.
 fn compat_refusals_are_the_same(ctx: &mut Ctx) -> Result<()> {
     let host = host(ctx)?;
@@ -189,19 +205,8 @@ fn compat_refusals_are_the_same(ctx: &mut Ctx) -> Result<()> {
         Payload::joining(),
     ];
     for payload in bad {
-        ctx.log()?;
-        let rule = Rule::new(VIP_ADDRESS, "eth0", &payload);
-        let long = host.enter(|| blob::replace(&blob::socket()?, "filter", &[rule]))?;
-        let said = ctx.log()?;
-        let wanted = long.err().and_then(|error| error.raw_os_error());
-        let wanted = wanted.context("a bad payload was taken")?;
-        expect_errno("the same", install(&host, &[short(&payload)])?, wanted)?;
-        let again = ctx.log()?;
-        ensure!(
-            said == again && !said.is_empty(),
-            "{said:?}, then {again:?}"
-        );
-        expect_no_vip(&host, VIP)?;
+        let long = Rule::new(VIP_ADDRESS, "eth0", &payload);
+        expect_refused_alike(ctx, &host, long, short(&payload))?;
     }
     Ok(())
 }
@@ -274,20 +279,8 @@ fn compat_refusals_of_revision_1(ctx: &mut Ctx) -> Result<()> {
         revision1::Payload::default().vip(Ipv4Addr::new(10, 9, 0, 101)),
         revision1::Payload::joining(),
     ] {
-        ctx.log()?;
-        let rule = payload.rule(Some(VIP_ADDRESS), "eth0");
-        let long = host.enter(|| blob::replace(&blob::socket()?, "filter", &[rule]))?;
-        let said = ctx.log()?;
-        let wanted = long.err().and_then(|error| error.raw_os_error());
-        let wanted = wanted.context("a bad payload was taken")?;
-        let short = install(&host, &[short_of_revision_1(&payload)])?;
-        expect_errno("the same", short, wanted)?;
-        let again = ctx.log()?;
-        ensure!(
-            said == again && !said.is_empty(),
-            "{said:?}, then {again:?}"
-        );
-        expect_no_vip(&host, VIP)?;
+        let long = payload.rule(Some(VIP_ADDRESS), "eth0");
+        expect_refused_alike(ctx, &host, long, short_of_revision_1(&payload))?;
     }
     Ok(())
 }
