@@ -5,7 +5,7 @@
 
 # command:package; looked for by command, so that a host with them asks nothing of its archive.
 HOST_TOOLS="mmdebstrap:mmdebstrap qemu-system-x86_64:qemu-system-x86 mksquashfs:squashfs-tools cpio:cpio
-	xz:xz-utils zstd:zstd depmod:kmod setpriv:util-linux flock:util-linux"
+	xz:xz-utils zstd:zstd depmod:kmod setpriv:util-linux flock:util-linux patch:patch"
 
 host_check() {
 	[ "$(id -u)" = 0 ] || die "rights" "the lab makes roots and mounts, which only root may" \
