@@ -3,6 +3,7 @@
 //! What the documents about CLUSTERIP tell people to type, typed into a shell as it stands there, and
 //! what Pacemaker's IPaddr2 types for them; the examples of our own manual page last.
 
+use anyhow::bail;
 use anyhow::ensure;
 use anyhow::Context;
 use anyhow::Result;
@@ -219,13 +220,14 @@ fn articles_manual_page(ctx: &mut Ctx) -> Result<()> {
                 section += 1;
                 continue;
             }
-            name => {
-                let name = format!("{name}-{section}");
+            "node1" | "node2" | "fw1" => {
+                let name = format!("{place}-{section}");
                 if !machines.contains_key(&name) {
                     machines.insert(name.clone(), host::named(ctx, &name)?);
                 }
                 &machines[&name]
             }
+            _ => bail!("where is {place}?"),
         };
         ensure!(said.is_empty(), "the page lacks {said:?}");
         if let Some(what) = what.strip_prefix("export ") {
