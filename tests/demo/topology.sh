@@ -92,7 +92,7 @@ servers_up() {
 
 # rule N MODE: the rule of node N, as an administrator types it.
 rule() {
-	echo "iptables-legacy -A INPUT -d $VIP -i eth0 -j CLUSTERIP --new --hashmode $2 \\"
+	echo "iptables-legacy -I INPUT -d $VIP -i eth0 -j CLUSTERIP --new --hashmode $2 \\"
 	echo "           --clustermac $MAC --total-nodes 3 --local-node $1"
 }
 
