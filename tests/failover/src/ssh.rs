@@ -18,7 +18,6 @@ use harness::Test;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::net::TcpStream;
-use std::process::Command;
 
 const SCRIPT: &str = "node-ssh.sh";
 const HEADLINE: &str = "10.0.0.80: 3 numbers, sourceip, seed 0, 01:00:5E:00:00:50\n";
@@ -60,9 +59,7 @@ fn typed(nodes: &[Node], line: &str) -> Result<(i32, String)> {
     let first = nodes.first().context("a node")?;
     let path = "PATH=/opt/clusterip:/usr/sbin:/usr/bin:/sbin:/bin";
     let script = format!("{path}; {line}");
-    let output = first
-        .ns
-        .enter(|| Command::new("bash").args(["-c", &script]).output())??;
+    let output = first.ns.output("bash", &script)?;
     let code = output.status.code().context("it was killed")?;
     let said = String::from_utf8(output.stdout)? + std::str::from_utf8(&output.stderr)?;
     Ok((code, said))
@@ -93,7 +90,7 @@ fn ssh_check_finds_holes_and_doubles(ctx: &mut Ctx) -> Result<()> {
     let line = format!("{check} --peers-only");
     expect(&nodes, &line, 1, &format!("{HEADLINE}{peers}"))?;
 
-    // What it says to do mends it.
+    // Each number with one node again.
     typed(
         &nodes,
         &format!("clusterip del {VIP} 2; ssh node3 /opt/clusterip/clusterip add {VIP} 3"),

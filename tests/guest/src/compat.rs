@@ -57,8 +57,12 @@ fn install(host: &Netns, rules: &[Rule]) -> Result<io::Result<()>> {
 /// The payloads of a table's rules, as a 32-bit program gets them.
 fn payloads(host: &Netns) -> Result<Vec<Vec<u8>>> {
     let entries = host.enter(|| compat::entries(&blob::socket()?, "filter"))??;
-    let targets = blob::targets(&entries);
-    Ok(targets.iter().map(|target| target[32..].to_vec()).collect())
+    Ok(payloads_of(&entries))
+}
+
+fn payloads_of(entries: &[u8]) -> Vec<Vec<u8>> {
+    let targets = blob::targets(entries);
+    targets.iter().map(|target| target[32..].to_vec()).collect()
 }
 
 /// As [`short`], of revision 1: as long as a 64-bit program's, so that both say the same.
@@ -68,10 +72,10 @@ fn short_of_revision_1(payload: &revision1::Payload) -> Rule {
     rule
 }
 
-/// What was sent, without the kernel's word.
-fn shown(rule: &Rule) -> Vec<u8> {
-    let mut payload = rule.payload[..compat::SHARED].to_vec();
-    payload.resize(compat::PAYLOAD, 0);
+/// What was sent, without the kernel's word: of so many bytes, with so many of them shared.
+fn shown(rule: &Rule, shared: usize, size: usize) -> Vec<u8> {
+    let mut payload = rule.payload[..shared].to_vec();
+    payload.resize(size, 0);
     payload
 }
 
@@ -90,7 +94,10 @@ fn compat_rule_reads_back_as_it_was_sent(ctx: &mut Ctx) -> Result<()> {
     host.expect_memberships("eth0", MAC, 1)?;
 
     let seen = payloads(&host)?;
-    let wanted: Vec<_> = rules.iter().map(shown).collect();
+    let wanted: Vec<_> = rules
+        .iter()
+        .map(|rule| shown(rule, compat::SHARED, compat::PAYLOAD))
+        .collect();
     ensure!(seen == wanted, "sent {wanted:02x?}, read back {seen:02x?}");
     // And as the other kind of program sees the same rules.
     let entries = host.enter(|| blob::entries(&blob::socket()?, "filter"))??;
@@ -228,29 +235,19 @@ fn compat_rule_of_revision_1(ctx: &mut Ctx) -> Result<()> {
     ensure!(host.nodes(VIP)? == "1,32,33,1024", "{}", host.nodes(VIP)?);
     ensure!(uses()? == Some(3), "three rules are {:?} uses", uses()?);
 
-    let shown = |rule: &Rule, shared: usize, size: usize| {
-        let mut payload = rule.payload[..shared].to_vec();
-        payload.resize(size, 0);
-        payload
-    };
-    let wanted = |(one, zero): (usize, usize)| -> Vec<_> {
-        rules
-            .iter()
-            .map(|rule| match rule.revision {
-                0 => shown(rule, compat::SHARED, zero),
-                _ => shown(rule, revision1::SHARED, one),
-            })
-            .collect()
+    let wanted = |rule: &Rule, size: usize| match rule.revision {
+        0 => shown(rule, compat::SHARED, size),
+        _ => shown(rule, revision1::SHARED, revision1::SIZE),
     };
     let seen = payloads(&host)?;
-    let sent = wanted((revision1::SIZE, compat::PAYLOAD));
+    let sent: Vec<_> = rules
+        .iter()
+        .map(|rule| wanted(rule, compat::PAYLOAD))
+        .collect();
     ensure!(seen == sent, "sent {sent:02x?}, read back {seen:02x?}");
     let entries = host.enter(|| blob::entries(&blob::socket()?, "filter"))??;
-    let seen: Vec<_> = blob::targets(&entries)
-        .iter()
-        .map(|target| target[32..].to_vec())
-        .collect();
-    let sent = wanted((revision1::SIZE, 64));
+    let seen = payloads_of(&entries);
+    let sent: Vec<_> = rules.iter().map(|rule| wanted(rule, 64)).collect();
     ensure!(
         seen == sent,
         "sent {sent:02x?}, a 64-bit program reads {seen:02x?}"
